@@ -1,0 +1,54 @@
+/* error.c: one failure, set once where it is seen. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+  const char *name;
+  int exit_code;
+} kinds[] = {
+    [DF_NONE] = {"none", 0},
+    [DF_CONFIG] = {"config", 2},
+    [DF_AUTH] = {"auth", 3},
+    [DF_SCOPE] = {"scope", 3},
+    [DF_BILLING] = {"billing", 3},
+    [DF_QUOTA] = {"quota", 3},
+    [DF_NOT_FOUND] = {"not_found", 3},
+    [DF_INVALID] = {"invalid", 3},
+    [DF_RATE_LIMIT] = {"rate_limit", 4},
+    [DF_UNAVAILABLE] = {"unavailable", 4},
+    [DF_NETWORK] = {"network", 4},
+    [DF_TIMEOUT] = {"timeout", 4},
+    [DF_DECODE] = {"decode", 4},
+    [DF_INCOMPLETE] = {"incomplete", 6},
+    [DF_LIMIT] = {"limit", 5},
+    [DF_SCRIPT] = {"script", 1},
+    [DF_STORE] = {"store", 2},
+};
+
+const char *df_kind_name(df_kind kind) {
+  return (size_t)kind < sizeof kinds / sizeof *kinds ? kinds[kind].name : "none";
+}
+
+int df_kind_exit_code(df_kind kind) {
+  return (size_t)kind < sizeof kinds / sizeof *kinds ? kinds[kind].exit_code : 1;
+}
+
+void df_error_clear(df_error *err) {
+  if (err != NULL) memset(err, 0, sizeof *err);
+}
+
+int df_fail(df_error *err, df_kind kind, const char *fmt, ...) {
+  if (err == NULL) return -1;
+  df_error_clear(err);
+  err->kind = kind;
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(err->message, sizeof err->message, fmt, ap);
+  va_end(ap);
+  for (char *p = err->message; *p != '\0'; p++)
+    if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = ' ';
+  return -1;
+}

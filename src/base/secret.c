@@ -1,0 +1,165 @@
+/* secret.c: a key in locked memory, and its removal from whatever is printed. */
+#include "base/secret.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_SECRET = 4096, MIN_REDACT = 4 };
+
+struct df_secret {
+  size_t len;
+  size_t mapped;
+  df_secret *next;
+  df_buf encoded[2]; /* percent-encoded and base64, for redaction */
+  char *bytes;
+};
+
+static df_secret *live; /* every secret, so that output can be searched for them */
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int percent_encode(df_buf *b, const char *s, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    unsigned char c = (unsigned char)s[i];
+    int rc = isalnum(c) || strchr("-._~", c) != NULL ? df_buf_add(b, &s[i], 1) : df_buf_printf(b, "%%%02X", c);
+    if (rc != 0) return -1;
+  }
+  return 0;
+}
+
+/* Whole groups of three bytes only: the tail depends on what follows the secret in the encoded text. */
+static int base64_encode(df_buf *b, const char *s, size_t n) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (size_t i = 0; i + 3 <= n; i += 3) {
+    unsigned v = (unsigned)(unsigned char)s[i] << 16 | (unsigned)(unsigned char)s[i + 1] << 8 | (unsigned char)s[i + 2];
+    char four[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
+    if (df_buf_add(b, four, 4) != 0) return -1;
+  }
+  return 0;
+}
+
+int df_secret_new(df_secret **out, const char *bytes, size_t n, const char *what, df_error *err) {
+  while (n > 0 && isspace((unsigned char)bytes[n - 1])) n--;
+  if (n == 0) return df_fail(err, DF_CONFIG, "%s is empty; write the API key into it", what);
+  if (n > MAX_SECRET) return df_fail(err, DF_CONFIG, "%s is longer than %d bytes; it does not hold an API key", what, MAX_SECRET);
+  for (size_t i = 0; i < n; i++)
+    if ((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7f)
+      return df_fail(err, DF_CONFIG, "%s holds a control character; it must hold the API key on one line and nothing else", what);
+  df_secret *s = calloc(1, sizeof *s);
+  if (s == NULL) return df_fail(err, DF_LIMIT, "out of memory");
+  s->len = n;
+  s->mapped = (n + 1 + 4095) / 4096 * 4096;
+  s->bytes = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (s->bytes == MAP_FAILED) {
+    free(s);
+    return df_fail(err, DF_LIMIT, "out of memory");
+  }
+  (void)mlock(s->bytes, s->mapped); /* may be refused by RLIMIT_MEMLOCK; the rest still holds */
+  madvise(s->bytes, s->mapped, MADV_DONTDUMP);
+  memcpy(s->bytes, bytes, n);
+  if (percent_encode(&s->encoded[0], bytes, n) != 0 || base64_encode(&s->encoded[1], bytes, n) != 0) {
+    df_secret_free(s);
+    return df_fail(err, DF_LIMIT, "out of memory");
+  }
+  pthread_mutex_lock(&live_lock);
+  s->next = live;
+  live = s;
+  pthread_mutex_unlock(&live_lock);
+  *out = s;
+  return 0;
+}
+
+int df_secret_from_file(df_secret **out, const char *path, df_error *err) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return df_fail(err, DF_CONFIG, "cannot read the API key file %s: %s", path, strerror(errno));
+  char bytes[MAX_SECRET + 2];
+  int rc = -1;
+  struct stat st;
+  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+    df_fail(err, DF_CONFIG, "the API key file %s is not a regular file", path);
+  else if ((st.st_mode & 077) != 0)
+    df_fail(err, DF_CONFIG, "the API key file %s can be read by others (mode %04o); run: chmod 600 %s", path,
+            (unsigned)st.st_mode & 07777u, path);
+  else if (st.st_uid != geteuid() && geteuid() != 0)
+    df_fail(err, DF_CONFIG, "the API key file %s belongs to another user; use a file of your own", path);
+  else {
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    rc = n < 0 ? df_fail(err, DF_CONFIG, "cannot read the API key file %s: %s", path, strerror(errno))
+               : df_secret_new(out, bytes, (size_t)n, path, err);
+    explicit_bzero(bytes, sizeof bytes);
+  }
+  close(fd);
+  return rc;
+}
+
+int df_secret_find_api_key(df_secret **out, const char *file, df_error *err) {
+  const char *v;
+  if (file != NULL) return df_secret_from_file(out, file, err);
+  if ((v = getenv("DEFENDIS_API_KEY_FILE")) != NULL && *v != '\0') return df_secret_from_file(out, v, err);
+  if ((v = getenv("CREDENTIALS_DIRECTORY")) != NULL && *v != '\0') {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/defendis-api-key", v);
+    if (access(path, F_OK) == 0) return df_secret_from_file(out, path, err);
+  }
+  if ((v = getenv("DEFENDIS_API_KEY")) != NULL && *v != '\0')
+    return df_secret_new(out, v, strlen(v), "DEFENDIS_API_KEY", err);
+  return df_fail(err, DF_CONFIG, "no API key; set DEFENDIS_API_KEY_FILE to a file of mode 0600 that holds it (or DEFENDIS_API_KEY)");
+}
+
+const char *df_secret_bytes(const df_secret *s) { return s->bytes; }
+
+void df_secret_free(df_secret *s) {
+  if (s == NULL) return;
+  pthread_mutex_lock(&live_lock);
+  for (df_secret **p = &live; *p != NULL; p = &(*p)->next)
+    if (*p == s) {
+      *p = s->next;
+      break;
+    }
+  pthread_mutex_unlock(&live_lock);
+  for (int i = 0; i < 2; i++) {
+    if (s->encoded[i].data != NULL) explicit_bzero(s->encoded[i].data, s->encoded[i].cap);
+    df_buf_free(&s->encoded[i]);
+  }
+  explicit_bzero(s->bytes, s->mapped);
+  munmap(s->bytes, s->mapped);
+  free(s);
+}
+
+/* Replaces needle by "***" in text[0..len); returns the new length. A needle shorter than "***" could make text grow,
+   and would hit by chance: such short secrets are left alone. */
+static size_t mask(char *text, size_t len, const char *needle, size_t n) {
+  if (n < MIN_REDACT) return len;
+  char *from = text;
+  for (char *hit; (hit = memmem(from, len - (size_t)(from - text), needle, n)) != NULL;) {
+    memcpy(hit, "***", 3);
+    memmove(hit + 3, hit + n, len - (size_t)(hit - text) - n);
+    len -= n - 3;
+    from = hit + 3;
+  }
+  return len;
+}
+
+static size_t redact(char *text, size_t len) {
+  pthread_mutex_lock(&live_lock);
+  for (df_secret *s = live; s != NULL && len > 0; s = s->next) {
+    len = mask(text, len, s->bytes, s->len);
+    for (int i = 0; i < 2; i++)
+      if (s->encoded[i].len > 0) len = mask(text, len, s->encoded[i].data, s->encoded[i].len);
+  }
+  pthread_mutex_unlock(&live_lock);
+  return len;
+}
+
+void df_secret_redact(df_buf *b) {
+  if (b->len > 0) b->len = redact(b->data, b->len);
+}
+
+void df_secret_redact_text(char *text) { text[redact(text, strlen(text))] = '\0'; }

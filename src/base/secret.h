@@ -1,0 +1,35 @@
+/* secret.h: a key in locked memory, and its removal from whatever is printed. */
+#ifndef DF_BASE_SECRET_H
+#define DF_BASE_SECRET_H
+
+#include <stddef.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+typedef struct df_secret df_secret;
+
+/* Keeps a copy of n bytes in a page that is locked, left out of core dumps and wiped when freed. White space at the
+   end is dropped. `what` names the secret in errors. Empty, over 4096 bytes, or with control characters: DF_CONFIG. */
+int df_secret_new(df_secret **out, const char *bytes, size_t n, const char *what, df_error *err);
+
+/* Reads a secret from a file that only its owner can read (mode 0600 or stricter, a regular file). */
+int df_secret_from_file(df_secret **out, const char *path, df_error *err);
+
+/* Finds the API key: file when given, else $DEFENDIS_API_KEY_FILE, $CREDENTIALS_DIRECTORY/defendis-api-key,
+   $DEFENDIS_API_KEY, in this order. None of them: DF_CONFIG. */
+int df_secret_find_api_key(df_secret **out, const char *file, df_error *err);
+
+/* The bytes, NUL-terminated. Only for the place that sends them. */
+const char *df_secret_bytes(const df_secret *s);
+
+/* Wipes and frees. NULL is fine. */
+void df_secret_free(df_secret *s);
+
+/* Overwrites each occurrence of a live secret in b, plain, percent-encoded or in base64, with "***". */
+void df_secret_redact(df_buf *b);
+
+/* The same for a C string in place; the text never grows. */
+void df_secret_redact_text(char *text);
+
+#endif

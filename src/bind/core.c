@@ -1,0 +1,59 @@
+/* core.c: `require "defendis.core"`, everything in C that Lua can see. */
+#include "bind/bind.h"
+
+static int l_error_tostring(lua_State *L) {
+  lua_getfield(L, 1, "message"); /* [message] */
+  if (!lua_isstring(L, -1)) lua_pushliteral(L, "unknown error");
+  return 1;
+}
+
+int df_push_error(lua_State *L, const df_error *err) {
+  lua_pushnil(L);                                       /* [nil] */
+  lua_createtable(L, 0, 7);                             /* [nil, e] */
+  lua_pushstring(L, df_kind_name(err->kind));           /* [nil, e, kind] */
+  lua_setfield(L, -2, "kind");                          /* [nil, e] */
+  lua_pushstring(L, err->message);                      /* [nil, e, message] */
+  lua_setfield(L, -2, "message");                       /* [nil, e] */
+  if (err->status != 0) {
+    lua_pushinteger(L, err->status);                    /* [nil, e, status] */
+    lua_setfield(L, -2, "status");                      /* [nil, e] */
+  }
+  if (err->request_id[0] != '\0') {
+    lua_pushstring(L, err->request_id);                 /* [nil, e, id] */
+    lua_setfield(L, -2, "request_id");                  /* [nil, e] */
+  }
+  lua_pushinteger(L, err->attempts);                    /* [nil, e, n] */
+  lua_setfield(L, -2, "attempts");                      /* [nil, e] */
+  lua_pushboolean(L, err->retryable);                   /* [nil, e, b] */
+  lua_setfield(L, -2, "retryable");                     /* [nil, e] */
+  if (err->retry_at_ms != 0) {
+    lua_pushinteger(L, err->retry_at_ms);               /* [nil, e, ms] */
+    lua_setfield(L, -2, "retry_at");                    /* [nil, e] */
+  }
+  if (luaL_newmetatable(L, "defendis.error")) {         /* [nil, e, mt] */
+    lua_pushcfunction(L, l_error_tostring);             /* [nil, e, mt, f] */
+    lua_setfield(L, -2, "__tostring");                  /* [nil, e, mt] */
+  }
+  lua_setmetatable(L, -2);                              /* [nil, e] */
+  return 2;
+}
+
+__attribute__((visibility("default"))) int luaopen_defendis_core(lua_State *L);
+
+int luaopen_defendis_core(lua_State *L) {
+  static const struct {
+    const char *name;
+    lua_CFunction open;
+  } parts[] = {
+      {NULL, NULL},
+  };
+  luaL_checkversion(L);
+  lua_newtable(L); /* [core] */
+  for (int i = 0; parts[i].name != NULL; i++) {
+    parts[i].open(L);                    /* [core, part] */
+    lua_setfield(L, -2, parts[i].name); /* [core] */
+  }
+  lua_pushliteral(L, DEFENDIS_VERSION); /* [core, version] */
+  lua_setfield(L, -2, "version");       /* [core] */
+  return 1;
+}
