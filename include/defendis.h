@@ -49,6 +49,45 @@ const char *df_kind_name(df_kind kind);
 /* Process exit code for a kind: 1 script, 2 configuration, 3 refused, 4 not reachable, 5 budget, 6 incomplete. */
 int df_kind_exit_code(df_kind kind);
 
+/* A host: a scheduler for scripts, and the client they share. Not for use from two threads at once. */
+typedef struct df_host df_host;
+
+typedef struct df_host_options {
+  const char *base_url;     /* NULL: $DEFENDIS_BASE_URL, else https://api.defendis.ai */
+  const char *api_key_file; /* NULL: the environment's; the key is read when a script first makes a client */
+} df_host_options;
+
+/* A script to run in a sandbox of its own. Zero means default. All is copied. */
+typedef struct df_script {
+  const char *name;      /* for messages, such as the file's name; required */
+  const char *text;      /* Lua source; required */
+  size_t text_len;       /* bytes; 0: up to the NUL */
+  const char *input;     /* JSON text that the script gets as `input`; NULL: null */
+  size_t input_len;      /* bytes; 0: up to the NUL */
+  const char *args;      /* JSON object of text values that the script gets as `args`; NULL: {} */
+  int64_t timeout_ms;    /* wall clock; 0: 30,000 */
+  size_t memory;         /* bytes; 0: 64 MiB */
+  int64_t instructions;  /* Lua VM instructions; 0: 1,000,000,000 */
+} df_script;
+
+/* Makes a host. options may be NULL. 0, or -1 and *err says why. */
+int df_host_open(df_host **out, const df_host_options *options, df_error *err);
+
+/* Adds a script; it starts with df_host_run. *job gets a number for df_host_result. 0 or -1. */
+int df_host_spawn(df_host *host, int *job, const df_script *script, df_error *err);
+
+/* Runs every script that was added until each has ended; their calls to the API overlap. */
+void df_host_run(df_host *host);
+
+/* What a script returned, as JSON text that stays valid until df_host_close. -1 with *err when it failed or has not run. */
+int df_host_result(df_host *host, int job, const char **json, size_t *len, df_error *err);
+
+/* Ends the host and all its scripts. NULL is fine. */
+void df_host_close(df_host *host);
+
+/* The command line: runs `defendis` with these arguments. *exit_code is set when 0 is returned. */
+int df_host_command(df_host *host, int argc, const char *const *argv, int *exit_code, df_error *err);
+
 #ifdef __cplusplus
 }
 #endif

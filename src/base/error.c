@@ -36,6 +36,12 @@ int df_kind_exit_code(df_kind kind) {
   return (size_t)kind < sizeof kinds / sizeof *kinds ? kinds[kind].exit_code : 1;
 }
 
+df_kind df_kind_from_name(const char *name) {
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strcmp(kinds[i].name, name) == 0) return (df_kind)i;
+  return DF_SCRIPT;
+}
+
 void df_error_clear(df_error *err) {
   if (err != NULL) memset(err, 0, sizeof *err);
 }

@@ -1,0 +1,41 @@
+-- common.lua: options and steps that several commands share.
+local check = require "defendis.check"
+
+local common = {}
+
+--- Adds the options that say which API and key to use.
+function common.client_options(command)
+  command:option("--base-url", "The API; default $DEFENDIS_BASE_URL, else https://api.defendis.ai."):argname "URL"
+  command:option("--api-key-file", "File of mode 0600 that holds the API key; default $DEFENDIS_API_KEY_FILE."):argname "FILE"
+end
+
+--- A client as the options say, or nil, err.
+function common.client(args, more)
+  local options = { base_url = args.base_url, api_key_file = args.api_key_file }
+  for k, v in pairs(more or {}) do options[k] = v end
+  return require("defendis.client").open(options)
+end
+
+--- Reads {"k=v", ...} into a table, or nil, err.
+function common.pairs(words)
+  local out = {}
+  for _, word in ipairs(words or {}) do
+    local k, v = word:match("^([^=]+)=(.*)$")
+    if not k then return nil, check.error("config", ('"%s" is not of the form name=value'):format(word)) end
+    out[k] = v
+  end
+  return out
+end
+
+--- The text of a file ("-": stdin), or nil, err.
+function common.read_file(path)
+  if path == "-" then return io.read("a") end
+  local f, problem = io.open(path, "rb")
+  if not f then return nil, check.error("config", "cannot read " .. problem) end
+  local text, fault = f:read("a")
+  f:close()
+  if not text then return nil, check.error("config", "cannot read " .. path .. ": " .. tostring(fault)) end
+  return text
+end
+
+return common

@@ -1,0 +1,201 @@
+-- commit.lua: one page, or one decision of the correlations, as one transaction: state, findings, files and ledger together.
+local core = require "defendis.core"
+local page_work = require "defendis.pipeline.page"
+
+local DAY_MS <const> = 86400000
+
+local commit = {}
+
+local Commit = {}
+Commit.__index = Commit
+
+--- store: an open store; sinks: array of open sinks; set: rules.
+function commit.new(store, sinks, set)
+  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {},
+    totals = { late = 0, findings = 0 } }, Commit)
+end
+
+--- Opens the sinks where the last transaction left them. Returns true, or nil, err.
+function Commit:open()
+  for _, sink in ipairs(self.sinks) do
+    local ok, err = sink:open(self.store:sink_state(sink.name))
+    if not ok then return nil, err end
+  end
+  for _, c in ipairs(self.set:correlations()) do self.watermarks[c.key] = self.store:watermark(c.key) end
+  return true
+end
+
+-- Runs work inside a transaction. Any failure rolls everything back; the sinks' files are then ahead of what was committed,
+-- which their next open cuts off: after a failure this object must not be used again.
+function Commit:transaction(work)
+  local ok, err = self.store:begin()
+  if not ok then return nil, err end
+  ok, err = work()
+  if ok then
+    for _, sink in ipairs(self.sinks) do
+      local state
+      state, err = sink:prepare()
+      ok = state and self.store:set_sink_state(sink.name, state)
+      if not ok then break end
+    end
+  end
+  if ok then
+    ok, err = self.store:commit()
+    if ok then return true end
+  else
+    self.store:rollback()
+  end
+  return nil, err
+end
+
+-- A record without an id counts by its text.
+function Commit:note_unusable(walk, page, i, fault)
+  local row, raw = walk.row, page:raw(i)
+  self.out.dead[#self.out.dead + 1] = { index = i, reason = fault, where = "id" }
+  if self.store:pass_new(row, core.hash.key16(row.dataset, row.input, "raw", raw)) then row.pass_unique = row.pass_unique + 1 end
+end
+
+-- Which records of the page are not known yet: fills self.fresh and returns how many. Counts the distinct ones of this pass:
+-- in the first pass over a window these are the new ones, later passes keep their own set.
+function Commit:sort_out(walk, page)
+  local row, stream, fresh, store, n = walk.row, walk.stream, self.fresh, self.store, 0
+  local fields, key16, exact = stream.fields, core.hash.key16, walk.exact
+  local dataset, value, from, distinct = stream.dataset, stream.value, row.from, 0
+  for i = 1, page:len() do
+    local id, time, fault = page_work.identify(page, i, fields)
+    if not id then
+      self:note_unusable(walk, page, i, fault)
+    else
+      local key = key16(dataset, value, id)
+      local new = store:seen_new(time and time // DAY_MS or from, key)
+      if exact and new or not exact and store:pass_new(row, key) then distinct = distinct + 1 end
+      if new then
+        n = n + 1
+        local f = fresh[n]
+        if f then
+          f.index, f.id, f.time = i, id, time
+        else
+          fresh[n] = { index = i, id = id, time = time }
+        end
+      end
+    end
+  end
+  row.pass_unique = row.pass_unique + distinct
+  return n
+end
+
+function Commit:keep_dead(walk, page)
+  local row, dead = walk.row, 0
+  for _, d in ipairs(self.out.dead) do
+    if self.store:add_dead{ dataset = row.dataset, input = row.input, from = row.from, reason = d.reason, where = d.where,
+      time_ms = core.sys.wall_ms(), raw = page:raw(d.index) } then dead = dead + 1 end
+  end
+  return dead
+end
+
+function Commit:keep_events()
+  local late, store, watermarks = 0, self.store, self.watermarks
+  for _, e in ipairs(self.out.events) do
+    local watermark = watermarks[e.rule]
+    if watermark and e.time < watermark then
+      late = late + 1
+    else
+      store:add_event(e.rule, e.group, e.time, e.id, e.member, e.value)
+    end
+  end
+  self.totals.late = self.totals.late + late
+end
+
+-- A finding that is known (its page came again after a crash elsewhere, its rule fired for the same records) is not sent twice.
+function Commit:keep_findings()
+  local buffer, new = self.out.findings, 0
+  buffer:reset()
+  for _, f in ipairs(self.out.found) do
+    local text, err = core.json.encode(f, { sort_keys = true })
+    if not text then return nil, err end
+    if self.store:add_finding(f.id, f.rule.id, f.time or 0, f.level, text) then
+      buffer:add(text):add("\n")
+      new = new + 1
+    end
+  end
+  self.totals.findings = self.totals.findings + new
+  return self:write("findings", buffer)
+end
+
+function Commit:write(kind, buffer)
+  for _, sink in ipairs(self.sinks) do
+    local ok, err = sink:write(kind, buffer)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+-- Adds this page's figures to the ledger's row.
+function Commit:count(walk, answer, dead)
+  local row, out, page = walk.row, self.out, answer.page
+  row.pages, row.pass_pages = row.pages + 1, row.pass_pages + 1
+  row.received, row.pass_received = row.received + page:len(), row.pass_received + page:len()
+  row.unique, row.normalized = row.unique + out.normalized, row.normalized + out.normalized
+  row.dead, row.replaced = row.dead + dead, row.replaced + page:replaced()
+  row.duplicate = row.received - row.unique - row.dead
+  row.request_id, row.updated_ms = answer.request_id, core.sys.wall_ms()
+  for _, sink in ipairs(self.sinks) do row.emitted[sink.name] = (row.emitted[sink.name] or 0) + out.normalized end
+end
+
+--- Commits one page of a walk. walk: {row = ledger row, stream, exact = first pass over this window}; answer: {page, request_id};
+-- after: function that brings the row to where the walk stands after this page. Returns true, or nil, err.
+function Commit:page(walk, answer, after)
+  local out = self.out
+  return self:transaction(function()
+    page_work.clear(out)
+    local n = self:sort_out(walk, answer.page)
+    page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, n, out)
+    self:count(walk, answer, self:keep_dead(walk, answer.page))
+    self:keep_events()
+    after(walk.row)
+    local ok, err = self.store:put_window(walk.row)
+    if ok then ok, err = self:write(walk.row.dataset, out.documents) end
+    if ok then ok, err = self:keep_findings() end
+    return ok, err
+  end)
+end
+
+-- The groups of a correlation that have something new, decided one by one.
+function Commit:decide(c, from, to)
+  local store, set = self.store, self.set
+  for group in store:groups_between(c.key, from, to) do
+    local rows, state, first, _ <close> = store:group_events(c.key, group, from - c.timespan_ms, to)
+    local function next_event()
+      local time, id, member, value = rows(state, first)
+      return time and { time = time, id = id, member = member, value = value }
+    end
+    local findings, fired = set:evaluate(c.key, group, next_event, from, store:fired(c.key, group))
+    table.move(findings, 1, #findings, #self.out.found + 1, self.out.found)
+    if fired then store:set_fired(c.key, group, fired, math.tointeger(fired)) end
+  end
+end
+
+--- Decides a correlation up to `to` (Unix ms): every window before it is whole, and no late record is expected.
+-- c: one of set:correlations(); since: Unix ms where the pipeline begins. Returns true, or nil, err.
+function Commit:correlate(c, since, to)
+  local from = self.watermarks[c.key] or since
+  if to <= from then return true end
+  local ok, err = self:transaction(function()
+    page_work.clear(self.out)
+    self:decide(c, from, to)
+    self.store:drop_events(c.key, to - c.timespan_ms)
+    self.store:drop_fired(c.key, to - (c.suppress_ms or c.timespan_ms))
+    self.store:set_watermark(c.key, to)
+    return self:keep_findings()
+  end)
+  if ok then self.watermarks[c.key] = to end
+  return ok, err
+end
+
+--- Closes the sinks and the store.
+function Commit:close()
+  for _, sink in ipairs(self.sinks) do sink:close() end
+  self.store:close()
+end
+
+return commit

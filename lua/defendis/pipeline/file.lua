@@ -1,0 +1,157 @@
+-- file.lua: reads a pipeline file and its rules, and checks them before anything else happens.
+local core = require "defendis.core"
+local catalog = require "defendis.catalog"
+local check = require "defendis.check"
+local rules = require "defendis.rules"
+local time = require "defendis.time"
+
+local file = {}
+
+local SINKS = { jsonl = require "defendis.sinks.jsonl" }
+local DAY_MS <const> = 86400000
+
+local function span(v)
+  if type(v) ~= "string" or not time.span(v) then return 'a time span such as "1d" or "2h" expected' end
+end
+
+local function days(v)
+  local ms = type(v) == "string" and time.span(v)
+  if not ms or ms < DAY_MS or ms % DAY_MS ~= 0 then return 'whole days such as "1d" or "1w" expected: the API takes dates' end
+end
+
+local function date(v)
+  if type(v) ~= "string" or not core.api.days(v) then return 'a date such as "2026-01-31" expected' end
+end
+
+local function dataset(v)
+  local entry, err = catalog.dataset(v)
+  if not entry then return err.message end
+end
+
+local function scope(v)
+  if v == "watchlists" then return end
+  if type(v) ~= "table" then return '"watchlists", or a table such as { domain = { "acme.example" } } expected' end
+  for input, values in pairs(v) do
+    local problem = type(input) ~= "string" and "names of inputs expected" or check.list(check.text, 1)(values)
+    if problem then return problem, { input } end
+  end
+end
+
+local function sink(v)
+  if type(v) ~= "table" or not v.options then return 'a sink such as jsonl{ path = "out/" } expected' end
+end
+
+local function page_size(v)
+  if math.type(v) ~= "integer" or v < 1 or v > 10000 then return "an integer from 1 to 10000 expected" end
+end
+
+local SPEC = {
+  scope = check.required(scope),
+  datasets = check.required(check.list(dataset, 1)),
+  since = check.required(date),
+  ["until"] = date,
+  window = days,
+  settle = span,
+  lateness = span,
+  page_size = page_size,
+  concurrency = page_size,
+  rules = check.list(check.text),
+  sinks = check.required(check.list(sink, 1)),
+  store = check.required(check.text),
+}
+
+local function config(...) return nil, check.error("config", (...):format(select(2, ...))) end
+
+local function read(path)
+  local f, problem = io.open(path, "rb")
+  if not f then return config("cannot read %s", problem) end
+  local text = f:read("a")
+  f:close()
+  return text or config("%s is not a file", path)
+end
+
+--- Rule files as rules.load wants them. paths: files, or folders whose *.lua are taken; folder: what relative ones count from.
+function file.sources(paths, folder)
+  local out = {}
+  for _, path in ipairs(paths) do
+    local full = path:sub(1, 1) == "/" and path or folder .. path
+    local names = full:find("%.lua$") and { "" } or nil
+    if not names then
+      local err
+      names, err = core.stream.list(full, ".lua")
+      if not names then return nil, check.error("config", "cannot read the rules: " .. err.message) end
+      if #names == 0 then return config("there is no rule file (*.lua) in %s", full) end
+      full = full:gsub("/*$", "/")
+    end
+    for _, name in ipairs(names) do
+      local text, err = read(full .. name)
+      if not text then return nil, err end
+      out[#out + 1] = { name = full .. name, text = text }
+    end
+  end
+  return out
+end
+
+-- A number that Lua has no value for may be grouped by, as its text.
+local function scalar(value) return type(value) == "userdata" and value ~= core.json.null and tostring(value) or nil end
+
+--- What the rules need from this program.
+function file.host() return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar } end
+
+-- The sandbox of a pipeline file: constructors and nothing else.
+local function environment(made)
+  local env = {}
+  function env.pipeline(options)
+    made.line = debug.getinfo(2, "l").currentline
+    made.options = options
+    return options
+  end
+  for name, kind in pairs(SINKS) do
+    env[name] = function(options)
+      local message, path = check.options(options, kind.OPTIONS)
+      if message then error(("%s: %s"):format(name, check.describe(message, path)), 2) end
+      return { kind = kind, options = options }
+    end
+  end
+  return setmetatable(env, { __index = function(_, name) error(check.unknown(name, env, "name"), 2) end })
+end
+
+local function evaluate(path, text)
+  local made = {}
+  local chunk, problem = load(text, "@" .. path, "t", environment(made))
+  if not chunk then return config("%s", problem) end
+  local ok, fault = pcall(chunk)
+  if not ok then return config("%s", type(fault) == "table" and fault.message or tostring(fault)) end
+  if type(made.options) ~= "table" then return config("%s:1: a pipeline file returns pipeline{ ... }", path) end
+  local message, at = check.options(made.options, SPEC)
+  if message then
+    local line = require("defendis.rules.locate").line(text, made.line, at or {})
+    return config("%s:%d: %s", path, line, check.describe(message, at))
+  end
+  return made.options
+end
+
+--- Reads a pipeline file. Returns {path, folder, scope, datasets, since, until_day, step, settle_ms, lateness_ms, page_size,
+-- concurrency, store, sinks = array, set = rules} with days since 1970-01-01, or nil, err (kind "config", file:line).
+function file.load(path)
+  local text, err = read(path)
+  if not text then return nil, err end
+  local o
+  o, err = evaluate(path, text)
+  if not o then return nil, err end
+  local folder = path:match("^(.*/)[^/]*$") or ""
+  local sources, set
+  sources, err = file.sources(o.rules or {}, folder)
+  if not sources then return nil, err end
+  set, err = rules.load(sources, file.host())
+  if not set then return nil, err end
+  local plan = { path = path, folder = folder, scope = o.scope, datasets = o.datasets, set = set,
+    since = core.api.days(o.since), until_day = o["until"] and core.api.days(o["until"]) or 0,
+    step = time.span(o.window or "1d") // DAY_MS, settle_ms = time.span(o.settle or "1h"), lateness_ms = time.span(o.lateness or "2d"),
+    page_size = o.page_size or 100, concurrency = o.concurrency or 8,
+    store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, sinks = {} }
+  for i, s in ipairs(o.sinks) do plan.sinks[i] = s.kind.new(s.options, folder) end
+  return plan
+end
+
+return file

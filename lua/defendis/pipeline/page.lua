@@ -1,0 +1,71 @@
+-- page.lua: the work on one page, as a function: records in, documents, findings and events out. Touches no store, sink or client,
+-- so that it can run in a process of its own.
+local core = require "defendis.core"
+local time = require "defendis.time"
+local json = core.json
+
+local page_work = {}
+
+--- Empty results, to be reused from page to page: documents (buffer of JSON lines), found (findings), events,
+-- dead (arrays), faults (message -> {rule, count}).
+function page_work.new()
+  return { documents = json.buffer(), findings = json.buffer(), found = {}, events = {}, dead = {}, faults = {}, normalized = 0 }
+end
+
+function page_work.clear(out)
+  out.documents:reset()
+  out.findings:reset()
+  out.found, out.events, out.dead, out.faults, out.normalized = {}, {}, {}, {}, 0
+end
+
+--- What identifies each record: reads id and event time without building tables.
+-- fields: {id = path, time = path or nil}. Returns id (text) or nil, ms or nil, and why there is no id.
+function page_work.identify(page, i, fields)
+  local id = page:field(i, fields.id)
+  if id == nil then
+    local record, err = page:record(i)
+    if record == nil then return nil, nil, err.message end
+    return nil, nil, ('no text or integer in the id field "%s"'):format(fields.id)
+  end
+  if type(id) ~= "string" then
+    id = (math.type(id) == "integer" or type(id) == "userdata" and id ~= json.null) and tostring(id) or nil
+    if not id then return nil, nil, ('no text or integer in the id field "%s"'):format(fields.id) end
+  elseif id == "" then
+    return nil, nil, ('the id field "%s" is empty'):format(fields.id)
+  end
+  local raw = fields.time and page:field(i, fields.time)
+  return id, raw and time.of(raw) or nil
+end
+
+local function take_faults(out, faults)
+  for i = 1, #faults do
+    local f = faults[i]
+    local known = out.faults[f.message]
+    out.faults[f.message] = { rule = f.rule, count = known and known.count + 1 or 1 }
+  end
+end
+
+--- Applies the rules to the records that are new.
+-- fresh: array of {index, id, time}, reused by the caller; n: how many of them count. Results go to `out`.
+function page_work.run(set, dataset, page, fresh, n, out)
+  local documents, events, meta = out.documents, out.events, {}
+  for k = 1, n do
+    local f = fresh[k]
+    local record = page:record(f.index)
+    meta.id, meta.time = f.id, f.time
+    local result = set:apply(dataset, record, meta)
+    local ok, err = result.doc ~= nil, result.fault
+    if ok then ok, err = documents:encode(result.doc) end
+    if ok then
+      documents:add("\n")
+      out.normalized = out.normalized + 1
+    else
+      out.dead[#out.dead + 1] = { index = f.index, reason = err.message, where = err.rule }
+    end
+    if result.events[1] then table.move(result.events, 1, #result.events, #events + 1, events) end
+    for i = 1, #result.findings do out.found[#out.found + 1] = result.findings[i] end
+    if result.faults[1] then take_faults(out, result.faults) end
+  end
+end
+
+return page_work

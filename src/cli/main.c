@@ -1,0 +1,21 @@
+/* main.c: the command `defendis`. */
+#include <stdio.h>
+
+#include "defendis.h"
+
+int main(int argc, char **argv) {
+  df_host *host = NULL;
+  df_error err;
+  int exit_code = 1;
+  if (df_host_open(&host, NULL, &err) != 0 ||
+      df_host_command(host, argc > 0 ? argc - 1 : 0, (const char *const *)argv + 1, &exit_code, &err) != 0) {
+    fprintf(stderr, "defendis: %s\n", err.message);
+    exit_code = df_kind_exit_code(err.kind);
+  }
+  df_host_close(host);
+  if (fflush(stdout) != 0) {
+    perror("defendis: cannot write the output");
+    return 1;
+  }
+  return exit_code;
+}

@@ -1,0 +1,306 @@
+/* http.c: HTTP transfers, many at a time, on libcurl.
+   libcurl is loaded when the first transfer needs it: with its libraries it is most of a program's start. */
+#include "io/http.h"
+
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
+static const size_t default_max_body = (size_t)64 << 20;
+
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+#undef curl_multi_setopt
+#define CURL_FUNCTIONS(X)                                                                                          \
+  X(global_init) X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform)      \
+  X(multi_poll) X(multi_info_read) X(multi_setopt) X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt)     \
+  X(easy_getinfo) X(easy_strerror) X(slist_append) X(slist_free_all)
+
+static struct {
+#define X(name) __typeof__(&curl_##name) name;
+  CURL_FUNCTIONS(X)
+#undef X
+} api;
+
+static const char *load_error;
+
+static void load_curl(void) {
+  void *lib = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+  if (lib == NULL) {
+    load_error = "libcurl.so.4 cannot be loaded; install the package libcurl4";
+    return;
+  }
+  /* POSIX guarantees that dlsym's result can be turned into a function; ISO C has no cast for it. */
+#define X(name)                                   \
+  {                                               \
+    void *sym = dlsym(lib, "curl_" #name);        \
+    if (sym == NULL) load_error = "libcurl.so.4 lacks curl_" #name "; it is too old"; \
+    memcpy(&api.name, &sym, sizeof sym);          \
+  }
+  CURL_FUNCTIONS(X)
+#undef X
+  if (load_error == NULL && api.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) load_error = "libcurl cannot start";
+}
+
+typedef struct transfer {
+  df_http_answer *answer;
+  CURL *easy;
+  struct curl_slist *headers;
+  size_t max_body;
+  size_t header_bytes;
+  int too_big;
+  struct transfer *next;
+} transfer;
+
+struct df_http {
+  CURLM *multi;
+  transfer *active;
+  df_http_answer **done; /* finished answers, first to last */
+  size_t done_first, done_count, done_cap;
+};
+
+int df_http_new(df_http **out, df_error *err) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, load_curl);
+  if (load_error != NULL) return df_fail(err, DF_CONFIG, "%s", load_error);
+  df_http *h = calloc(1, sizeof *h);
+  if (h == NULL || (h->multi = api.multi_init()) == NULL) {
+    free(h);
+    return df_fail(err, DF_LIMIT, "out of memory");
+  }
+  api.multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_CONNECTIONS);
+  *out = h;
+  return 0;
+}
+
+void df_http_answer_free(df_http_answer *a) {
+  if (a == NULL) return;
+  df_buf_free(&a->body);
+  free(a);
+}
+
+/* Unlinks t, takes it off libcurl and frees all but its answer. */
+static df_http_answer *finish(df_http *h, transfer *t) {
+  for (transfer **p = &h->active; *p != NULL; p = &(*p)->next)
+    if (*p == t) {
+      *p = t->next;
+      break;
+    }
+  df_http_answer *a = t->answer;
+  if (t->easy != NULL) {
+    api.multi_remove_handle(h->multi, t->easy);
+    api.easy_cleanup(t->easy);
+  }
+  /* the Authorization line is in this list */
+  for (struct curl_slist *s = t->headers; s != NULL; s = s->next) explicit_bzero(s->data, strlen(s->data));
+  api.slist_free_all(t->headers);
+  free(t);
+  return a;
+}
+
+void df_http_free(df_http *h) {
+  if (h == NULL) return;
+  while (h->active != NULL) df_http_answer_free(finish(h, h->active));
+  for (df_http_answer *a; (a = df_http_next(h)) != NULL;) df_http_answer_free(a);
+  free(h->done);
+  api.multi_cleanup(h->multi);
+  free(h);
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg) {
+  transfer *t = arg;
+  if (size * n > t->max_body - t->answer->body.len) {
+    t->too_big = 1;
+    return 0;
+  }
+  return df_buf_add(&t->answer->body, data, size * n) == 0 ? size * n : 0;
+}
+
+static void keep_header(df_http_answer *a, const char *line, size_t len) {
+  static const struct {
+    const char *name;
+    df_http_header at;
+  } wanted[] = {{"content-type", DF_H_CONTENT_TYPE},
+                {"x-request-id", DF_H_REQUEST_ID},
+                {"retry-after", DF_H_RETRY_AFTER},
+                {"ratelimit", DF_H_RATE_COMBINED},
+                {"x-ratelimit-remaining", DF_H_RATE_REMAINING},
+                {"ratelimit-remaining", DF_H_RATE_REMAINING},
+                {"x-ratelimit-reset", DF_H_RATE_RESET},
+                {"ratelimit-reset", DF_H_RATE_RESET},
+                {"location", DF_H_LOCATION}};
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+    size_t n = strlen(wanted[i].name);
+    if (len <= n || line[n] != ':' || strncasecmp(line, wanted[i].name, n) != 0) continue;
+    for (n++; n < len && (line[n] == ' ' || line[n] == '\t'); n++) {
+    }
+    char *to = a->headers[wanted[i].at];
+    size_t k = 0;
+    for (; n < len && k + 1 < sizeof a->headers[0]; n++)
+      if (line[n] >= 0x20 && line[n] < 0x7f) to[k++] = line[n];
+    while (k > 0 && to[k - 1] == ' ') k--;
+    to[k] = '\0';
+    return;
+  }
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *arg) {
+  transfer *t = arg;
+  size_t len = size * n;
+  t->header_bytes += len;
+  if (t->header_bytes > MAX_HEADER_BYTES) {
+    t->too_big = 1;
+    return 0;
+  }
+  if (len > 5 && strncmp(data, "HTTP/", 5) == 0) /* a new answer begins (after 1xx): forget the former one's headers */
+    memset(t->answer->headers, 0, sizeof t->answer->headers);
+  else
+    keep_header(t->answer, data, len);
+  return len;
+}
+
+static int add_header(transfer *t, const char *name, const char *value) {
+  df_buf line = {0};
+  int rc = -1;
+  if (df_buf_puts(&line, name) == 0 && df_buf_puts(&line, value) == 0 && df_buf_str(&line) != NULL) {
+    struct curl_slist *more = api.slist_append(t->headers, line.data);
+    if (more != NULL) {
+      t->headers = more;
+      rc = 0;
+    }
+  }
+  if (line.data != NULL) explicit_bzero(line.data, line.cap);
+  df_buf_free(&line);
+  return rc;
+}
+
+static void set_options(transfer *t, const df_http_request *r) {
+  CURL *e = t->easy;
+  api.easy_setopt(e, CURLOPT_URL, r->url);
+  api.easy_setopt(e, CURLOPT_PRIVATE, t);
+  api.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+  api.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->loopback ? "http,https" : "https");
+  api.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+  api.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+  api.easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+  api.easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  api.easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  api.easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+  api.easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+  api.easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES);
+  api.easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)SLOW_SECONDS);
+  api.easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)MAX_AGE_SECONDS);
+  api.easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+  api.easy_setopt(e, CURLOPT_USERAGENT, "defendis/" DEFENDIS_VERSION);
+  api.easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+  api.easy_setopt(e, CURLOPT_WRITEDATA, t);
+  api.easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+  api.easy_setopt(e, CURLOPT_HEADERDATA, t);
+  api.easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
+  /* a proxy would see the key of a plain-http loopback request */
+  if (r->loopback) api.easy_setopt(e, CURLOPT_PROXY, "");
+  if (r->body != NULL) {
+    api.easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
+    api.easy_setopt(e, CURLOPT_COPYPOSTFIELDS, r->body);
+  }
+  if (strcmp(r->method, "GET") != 0) api.easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
+}
+
+int df_http_start(df_http *h, const df_http_request *r, df_error *err) {
+  transfer *t = calloc(1, sizeof *t);
+  if (t == NULL || (t->answer = calloc(1, sizeof *t->answer)) == NULL) {
+    free(t);
+    return df_fail(err, DF_LIMIT, "out of memory");
+  }
+  t->answer->tag = r->tag;
+  t->max_body = r->max_body > 0 ? r->max_body : default_max_body;
+  t->next = h->active;
+  h->active = t;
+  int ok = (t->easy = api.easy_init()) != NULL && add_header(t, "Accept: ", "application/json") == 0;
+  if (ok && r->bearer != NULL) ok = add_header(t, "Authorization: Bearer ", r->bearer) == 0;
+  if (ok && r->body != NULL) ok = add_header(t, "Content-Type: ", "application/json") == 0 && add_header(t, "Expect:", "") == 0;
+  if (ok) {
+    set_options(t, r);
+    ok = api.multi_add_handle(h->multi, t->easy) == CURLM_OK;
+  }
+  if (!ok) {
+    df_http_answer_free(finish(h, t));
+    return df_fail(err, DF_LIMIT, "out of memory while starting a request");
+  }
+  return 0;
+}
+
+void df_http_cancel(df_http *h, const void *tag) {
+  for (transfer *t = h->active; t != NULL; t = t->next)
+    if (t->answer->tag == tag) {
+      df_http_answer_free(finish(h, t));
+      return;
+    }
+}
+
+static df_http_outcome judge(const transfer *t, CURLcode code) {
+  if (t->too_big) return DF_HTTP_TOO_BIG;
+  switch (code) {
+    case CURLE_OK:
+      return DF_HTTP_OK;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+      return DF_HTTP_CONNECT;
+    case CURLE_OPERATION_TIMEDOUT:
+      return DF_HTTP_TIMEOUT;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return DF_HTTP_TLS;
+    default:
+      return DF_HTTP_BROKEN;
+  }
+}
+
+static void keep_done(df_http *h, df_http_answer *a) {
+  if (h->done_first > 0 && h->done_first == h->done_count) h->done_first = h->done_count = 0;
+  if (h->done_count == h->done_cap) {
+    size_t cap = h->done_cap == 0 ? 16 : h->done_cap * 2;
+    df_http_answer **more = realloc(h->done, cap * sizeof *more);
+    if (more == NULL) abort(); /* an answer must not be lost in silence */
+    h->done = more;
+    h->done_cap = cap;
+  }
+  h->done[h->done_count++] = a;
+}
+
+void df_http_poll(df_http *h, int wait_ms) {
+  int running = 0, queued = 0;
+  api.multi_perform(h->multi, &running);
+  if (wait_ms > 0 && h->done_first == h->done_count) {
+    for (transfer *t = h->active; t != NULL; t = t->next) queued++;
+    /* running < queued: something has ended already and waits to be read */
+    if (running == queued) {
+      api.multi_poll(h->multi, NULL, 0, wait_ms, NULL);
+      api.multi_perform(h->multi, &running);
+    }
+  }
+  for (CURLMsg *m; (m = api.multi_info_read(h->multi, &queued)) != NULL;) {
+    if (m->msg != CURLMSG_DONE) continue;
+    transfer *t = NULL;
+    long status = 0;
+    CURLcode code = m->data.result;
+    api.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
+    api.easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+    t->answer->outcome = judge(t, code);
+    t->answer->status = (int)status;
+    if (code != CURLE_OK) strncpy(t->answer->detail, api.easy_strerror(code), sizeof t->answer->detail - 1);
+    keep_done(h, finish(h, t));
+  }
+}
+
+df_http_answer *df_http_next(df_http *h) { return h->done_first < h->done_count ? h->done[h->done_first++] : NULL; }

@@ -1,0 +1,76 @@
+/* http.h: HTTP transfers, many at a time, on libcurl. */
+#ifndef DF_IO_HTTP_H
+#define DF_IO_HTTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+typedef struct df_http df_http;
+
+/* How a transfer ended below HTTP. */
+typedef enum df_http_outcome {
+  DF_HTTP_OK,      /* a whole answer came */
+  DF_HTTP_CONNECT, /* nothing was sent: name, route or connection refused */
+  DF_HTTP_TLS,     /* the peer could not prove who it is */
+  DF_HTTP_TIMEOUT, /* too slow, at any stage */
+  DF_HTTP_BROKEN,  /* the connection ended inside the answer, or the answer is not HTTP */
+  DF_HTTP_TOO_BIG  /* body or headers over their cap */
+} df_http_outcome;
+
+typedef struct df_http_request {
+  const char *method;
+  const char *url;
+  const char *bearer; /* API key, or NULL for none */
+  const char *body;   /* JSON, or NULL for none */
+  size_t body_len;
+  int64_t timeout_ms; /* for the whole transfer, over 0 */
+  size_t max_body;    /* cap on the decompressed body, bytes; 0: 64 MiB */
+  int loopback;       /* the peer is on loopback: no proxy is asked */
+  void *tag;          /* handed back with the answer */
+} df_http_request;
+
+/* The headers that decisions read. */
+typedef enum df_http_header {
+  DF_H_CONTENT_TYPE,
+  DF_H_REQUEST_ID,
+  DF_H_RETRY_AFTER,
+  DF_H_RATE_COMBINED, /* RateLimit */
+  DF_H_RATE_REMAINING,
+  DF_H_RATE_RESET,
+  DF_H_LOCATION,
+  DF_H_COUNT
+} df_http_header;
+
+typedef struct df_http_answer {
+  void *tag;
+  df_http_outcome outcome;
+  int status;
+  char headers[DF_H_COUNT][160]; /* "" where absent; the last one where repeated; printable ASCII only */
+  df_buf body;
+  char detail[160]; /* what libcurl says of a failed transfer */
+} df_http_answer;
+
+/* Loads libcurl on first use in the process. */
+int df_http_new(df_http **out, df_error *err);
+
+/* Ends every transfer without an answer. NULL is fine. */
+void df_http_free(df_http *h);
+
+/* Starts a transfer. Redirects are never followed, certificates always checked, TLS 1.2 or newer. */
+int df_http_start(df_http *h, const df_http_request *r, df_error *err);
+
+/* Drops the transfer with this tag, if it is under way. */
+void df_http_cancel(df_http *h, const void *tag);
+
+/* Moves transfers on; waits up to wait_ms for something to happen when nothing is ready. */
+void df_http_poll(df_http *h, int wait_ms);
+
+/* The next finished transfer, or NULL. Free it with df_http_answer_free. */
+df_http_answer *df_http_next(df_http *h);
+
+void df_http_answer_free(df_http_answer *a);
+
+#endif

@@ -1,0 +1,100 @@
+/* sandbox.c: the libraries that a script may see. */
+#include "job/sandbox.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Everything a script can name, with the reason where one is not obvious. Not here: load and its kin (bytecode),
+   collectgarbage (stops the collector), xpcall (its handler would run past a limit), debug, io, package,
+   coroutine.close (crashes 5.4.4 when nested), string.dump, os but for its clocks. */
+static const struct {
+  const char *library; /* "_G" for the globals */
+  lua_CFunction open;
+  const char *names;
+} allowed[] = {
+    {"_G", luaopen_base,
+     " assert error getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select tonumber tostring type "
+     "_G _VERSION "},
+    {"string", luaopen_string,
+     " byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper "},
+    {"table", luaopen_table, " concat insert move pack remove sort unpack "},
+    {"math", luaopen_math,
+     " abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random "
+     "randomseed sin sqrt tan tointeger type ult "},
+    {"utf8", luaopen_utf8, " char charpattern codepoint codes len offset "},
+    {"coroutine", luaopen_coroutine, " create isyieldable resume running status wrap yield "},
+    {"os", luaopen_os, " clock date difftime time "}, /* clocks only: no files, no environment, no exit */
+};
+
+static int is_listed(const char *names, const char *name) {
+  char word[64];
+  snprintf(word, sizeof word, " %s ", name);
+  return strstr(names, word) != NULL;
+}
+
+/* Removes every key of the table on top that is not listed. */
+static void filter(lua_State *L, const char *names) {
+  lua_pushnil(L);                                              /* [t, nil] */
+  while (lua_next(L, -2)) {                                    /* [t, k, v] */
+    lua_pop(L, 1);                                             /* [t, k] */
+    if (lua_type(L, -1) == LUA_TSTRING && is_listed(names, lua_tostring(L, -1))) continue;
+    lua_pushvalue(L, -1);                                      /* [t, k, k] */
+    lua_pushnil(L);                                            /* [t, k, k, nil] */
+    lua_rawset(L, -4);                                         /* [t, k] */
+  }
+}
+
+/* A finalizer runs with the limits off: scripts may not have one. */
+static int l_setmetatable(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+  if (lua_istable(L, 2)) {
+    lua_pushliteral(L, "__gc"); /* [t, mt, "__gc"] */
+    lua_rawget(L, 2);           /* [t, mt, gc] */
+    if (!lua_isnil(L, -1)) return luaL_error(L, "a script may not set __gc");
+    lua_pop(L, 1); /* [t, mt] */
+  }
+  if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
+  lua_settop(L, 2);
+  lua_setmetatable(L, 1); /* [t] */
+  return 1;
+}
+
+/* stdout is for the result alone. */
+static int l_print(lua_State *L) {
+  int n = lua_gettop(L);
+  for (int i = 1; i <= n; i++) {
+    size_t len;
+    const char *s = luaL_tolstring(L, i, &len); /* [..., s] */
+    if (i > 1) fputc('\t', stderr);
+    fwrite(s, 1, len, stderr);
+    lua_pop(L, 1);
+  }
+  fputc('\n', stderr);
+  return 0;
+}
+
+void df_sandbox_open_listed(lua_State *L) {
+  for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+    luaL_requiref(L, allowed[i].library, allowed[i].open, 1); /* [lib] */
+    filter(L, allowed[i].names);
+    lua_pop(L, 1); /* [] */
+  }
+  lua_register(L, "setmetatable", l_setmetatable);
+  lua_register(L, "print", l_print);
+}
+
+void df_sandbox_open_all(lua_State *L) {
+  luaL_openlibs(L);
+  /* modules come from this program or from the system, never from the current folder or $LUA_PATH */
+  lua_getglobal(L, "package");                                                       /* [package] */
+  lua_pushliteral(L, "/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/init.lua;"
+                     "/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/init.lua");      /* [package, path] */
+  lua_setfield(L, -2, "path");                                                       /* [package] */
+  lua_pushliteral(L, "/usr/local/lib/lua/5.4/?.so;/usr/lib/x86_64-linux-gnu/lua/5.4/?.so;"
+                     "/usr/lib/aarch64-linux-gnu/lua/5.4/?.so;/usr/lib/lua/5.4/?.so"); /* [package, cpath] */
+  lua_setfield(L, -2, "cpath");                                                      /* [package] */
+  lua_pop(L, 1);                                                                     /* [] */
+}
