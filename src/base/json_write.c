@@ -19,6 +19,9 @@ typedef struct decimal {
   int64_t exponent;
 } decimal;
 
+static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
 int df_json_sequence(const char *text, const char *end) {
   const unsigned char *p = (const unsigned char *)text;
   unsigned low = *p == 0xe0 ? 0xa0 : *p == 0xf0 ? 0x90 : 0x80, high = *p == 0xed ? 0x9f : *p == 0xf4 ? 0x8f : 0xbf;
@@ -58,9 +61,29 @@ static int read_decimal(decimal *out, const char *p, const char *end) {
   return 0;
 }
 
+/* Text of an unsigned number of up to 20 digits, the last `places` of them behind a point. */
+static size_t write_digits(char *out, uint64_t u, int places) {
+  char text[24], *p = text + sizeof text;
+  for (int n = 0; u != 0 || n <= places; n++, u /= 10) {
+    if (n > 0 && n == places) *--p = '.';
+    *--p = (char)('0' + u % 10);
+  }
+  size_t n = (size_t)(text + sizeof text - p);
+  memcpy(out, p, n);
+  return n;
+}
+
 /* Shortest text of d, always with a point: the process locale may have a comma, or more than one byte. */
 static size_t write_shortest(char out[64], double d) {
   char text[64];
+  double size = fabs(d);
+  for (int places = 0; places < 5 && size * powers[places] < 1e15; places++) { /* most doubles met are short: no printf */
+    double m = size * powers[places];
+    if (m != floor(m) || m / powers[places] != size) continue;
+    out[0] = '-';
+    int sign = signbit(d) != 0;
+    return (size_t)sign + write_digits(out + sign, (uint64_t)m, places);
+  }
   for (int digits = 15; digits <= DIGITS; digits++) {
     snprintf(text, sizeof text, "%.*g", digits, d);
     if (digits == DIGITS || strtod(text, NULL) == d) break;
@@ -89,8 +112,6 @@ static int read_int(int64_t *out, const char *p, const char *end) {
 
 /* d for v, 0 when no double says exactly that. */
 static int exact_double(double *d, const decimal *v) {
-  static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                  1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   if (v->n == 0) return *d = 0, 1;
   if (v->n <= DBL_DIG && v->exponent >= -22 && v->exponent <= 22) { /* both operands are exact, so one rounding is right */
     double m = 0;
@@ -164,10 +185,11 @@ static size_t write_special(char *out, const char **p, const char *end) {
 int df_json_write_string(df_buf *b, const char *text, size_t len) {
   enum { STEP = 1024 };
   const char *p = text, *end = text + len;
-  if (df_buf_add(b, "\"", 1) != 0) return -1;
-  while (p < end) {
+  if (df_buf_reserve(b, 1) != 0) return -1;
+  b->data[b->len++] = '"';
+  do {
     size_t step = end - p < STEP ? (size_t)(end - p) : STEP;
-    if (df_buf_reserve(b, step * 6 + 16) != 0) return -1;
+    if (df_buf_reserve(b, step * 6 + 17) != 0) return -1; /* the longest escapes, a store of 16 bytes, the quote */
     char *out = b->data + b->len;
     for (const char *stop = p + step; p < stop;) {
       size_t n = copy_plain(out, p, (size_t)(stop - p));
@@ -176,18 +198,15 @@ int df_json_write_string(df_buf *b, const char *text, size_t len) {
       if (p < stop) out += write_special(out, &p, end);
     }
     b->len = (size_t)(out - b->data);
-  }
-  return df_buf_add(b, "\"", 1);
+  } while (p < end);
+  b->data[b->len++] = '"';
+  return 0;
 }
 
 int df_json_write_int(df_buf *b, int64_t value) {
-  char text[20], *p = text + sizeof text;
-  uint64_t u = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-  do {
-    *--p = (char)('0' + u % 10);
-  } while ((u /= 10) != 0);
-  if (value < 0) *--p = '-';
-  return df_buf_add(b, p, (size_t)(text + sizeof text - p));
+  char text[24] = "-";
+  size_t sign = value < 0;
+  return df_buf_add(b, text, sign + write_digits(text + sign, sign ? 0 - (uint64_t)value : (uint64_t)value, 0));
 }
 
 int df_json_write_double(df_buf *b, double value) {
