@@ -285,7 +285,7 @@ static int l_field(lua_State *L) {
 static int l_paging(lua_State *L) {
   df_json *doc = df_check_page(L, 1);
   df_json_ref at = df_json_paging(doc);
-  if (at == 0 || df_json_type(doc, at) != DF_JSON_OBJECT) return 0;
+  if (at == 0 || df_json_type(doc, at) != DF_JSON_OBJECT) return lua_pushnil(L), 1;
   df_push_json(L, doc, at); /* [t] */
   return 1;
 }
