@@ -1,5 +1,5 @@
-/* json_fuzz.c: libFuzzer: what decodes, encodes, and decodes to the same; pages give all their records; a Lua state that runs
-   out of memory anywhere leaks nothing. */
+/* json_fuzz.c: libFuzzer: what decodes, encodes, and decodes to the same; pages give all their records; a Lua state
+   that runs out of memory anywhere leaks nothing. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>

@@ -28,7 +28,8 @@ struct df_json {
 };
 
 enum fault {
-  FINE, VALUE, KEY, COLON, ARRAY_NEXT, OBJECT_NEXT, NUMBER, CONTROL, ESCAPE, HEX, END, TAIL, DEPTH, RECORD, NODES, MEMORY
+  FINE, VALUE, KEY, COLON, ARRAY_NEXT, OBJECT_NEXT, NUMBER, CONTROL, ESCAPE, HEX, END, TAIL,
+  DEPTH, RECORD, NODES, MEMORY /* caps, from here on */
 };
 
 static const char *const faults[] = {
@@ -233,7 +234,7 @@ static enum fault parse_document(parse *s) {
   }
 }
 
-/* Where a faulty array element that begins at p ends, judged by strings and brackets alone; NULL when that cannot be told. */
+/* Where a faulty array element that begins at p ends, judged by strings and brackets alone, or NULL. */
 static const char *record_end(const char *p, const char *end) {
   const char *from = p, *last = p;
   size_t depth = 0;
@@ -310,7 +311,8 @@ int df_json_parse(df_json **out, df_buf *text, const df_json_limits *limits, df_
   if (why != FINE) {
     free(doc);
     free(s.nodes);
-    return df_fail(err, why >= DEPTH ? DF_LIMIT : DF_DECODE, "JSON, byte %zu: %s", (size_t)(s.p - s.base) + 1, faults[why]);
+    df_kind kind = why >= DEPTH ? DF_LIMIT : DF_DECODE;
+    return df_fail(err, kind, "JSON, byte %zu: %s", (size_t)(s.p - s.base) + 1, faults[why]);
   }
   doc->nodes = s.nodes;
   doc->text = *text;
@@ -367,8 +369,8 @@ static int put_utf8(char *out, unsigned u) {
   return n;
 }
 
-/* The next character of a string: 1 to 4 bytes into out, and p moves on. Returns their number; *bad grows when they are a
-   replacement. */
+/* The next character of a string: 1 to 4 bytes into out, and p moves on. Returns their number; *bad grows when
+   they are a replacement. */
 static int piece(char out[4], const char **p, const char *end, size_t *bad) {
   const char *at = *p;
   if (*at != '\\') {

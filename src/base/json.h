@@ -42,8 +42,8 @@ typedef struct df_json_limits {
                          DF_JSON_BAD, provided that its end can be told */
 } df_json_limits;
 
-/* Parses text, whose bytes move into *out on success (the buffer is then empty) and stay on failure. limits may be NULL.
-   Fails with DF_DECODE, or DF_LIMIT for a cap; the message gives the byte, counted from 1. */
+/* Parses text, whose bytes move into *out on success (the buffer is then empty) and stay on failure. limits may be
+   NULL. Fails with DF_DECODE, or DF_LIMIT for a cap; the message gives the byte, counted from 1. */
 int df_json_parse(df_json **out, df_buf *text, const df_json_limits *limits, df_error *err);
 void df_json_free(df_json *doc);
 
@@ -59,8 +59,8 @@ df_json_ref df_json_after(const df_json *doc, df_json_ref at);
 /* The member of an object (the last one, if its key is repeated), or 0. */
 df_json_ref df_json_get(const df_json *doc, df_json_ref object, const char *key, size_t len);
 
-/* Value of a string, always valid UTF-8: what is ill-formed, and each lone surrogate, is read as U+FFFD. Points into the
-   document, good until the next call. NULL when memory runs out. */
+/* Value of a string, always valid UTF-8: what is ill-formed, and each lone surrogate, is read as U+FFFD. Points into
+   the document, good until the next call. NULL when memory runs out. */
 const char *df_json_text(df_json *doc, df_json_ref at, size_t *len);
 
 /* Whether a string's value is what stands in the source between the quotes, and all ASCII. */
@@ -99,13 +99,13 @@ int df_json_sequence(const char *p, const char *end);
 
 /* Writers append to b; 0, or -1 when memory runs out. Raw text is df_buf_add. */
 
-/* A string in quotes, always valid UTF-8 (as df_json_text). Also `<`, U+2028 and U+2029 are escaped, so that the text may
-   stand inside HTML and JavaScript. */
+/* A string in quotes, always valid UTF-8 (as df_json_text). Also `<`, U+2028 and U+2029 are escaped, so that the text
+   may stand inside HTML and JavaScript. */
 int df_json_write_string(df_buf *b, const char *text, size_t len);
 int df_json_write_int(df_buf *b, int64_t value);
 
-/* The shortest of 15, 16 or 17 digits that reads back as the same double; an integral value keeps ".0" or an exponent. -1
-   also for NaN and infinities, which JSON cannot say. */
+/* The shortest of 15, 16 or 17 digits that reads back as the same double; an integral value keeps ".0" or an exponent.
+   -1 also for NaN and infinities, which JSON cannot say. */
 int df_json_write_double(df_buf *b, double value);
 
 #endif

@@ -77,7 +77,7 @@ static size_t write_digits(char *out, uint64_t u, int places) {
 static size_t write_shortest(char out[64], double d) {
   char text[64];
   double size = fabs(d);
-  for (int places = 0; places < 5 && size * powers[places] < 1e15; places++) { /* most doubles met are short: no printf */
+  for (int places = 0; places < 5 && size * powers[places] < 1e15; places++) { /* mostly enough */
     double m = size * powers[places];
     if (m != floor(m) || m / powers[places] != size) continue;
     out[0] = '-';
@@ -113,7 +113,7 @@ static int read_int(int64_t *out, const char *p, const char *end) {
 /* d for v, 0 when no double says exactly that. */
 static int exact_double(double *d, const decimal *v) {
   if (v->n == 0) return *d = 0, 1;
-  if (v->n <= DBL_DIG && v->exponent >= -22 && v->exponent <= 22) { /* both operands are exact, so one rounding is right */
+  if (v->n <= DBL_DIG && v->exponent >= -22 && v->exponent <= 22) { /* exact operands: one rounding */
     double m = 0;
     for (int i = 0; i < v->n; i++) m = m * 10 + (v->digits[i] - '0');
     *d = v->exponent < 0 ? m / powers[-v->exponent] : m * powers[v->exponent];
@@ -140,7 +140,8 @@ df_json_exact df_json_read_number(const char *text, size_t len, int64_t *i, doub
   return DF_JSON_DOUBLE;
 }
 
-/* Copies bytes that need no care, 16 at a time where that is possible; returns how many. Up to 16 more may be written. */
+/* Copies bytes that need no care, 16 at a time where that is possible; returns how many. Up to 16 more may be written.
+   */
 static size_t copy_plain(char *out, const char *p, size_t n) {
   size_t i = 0;
 #ifdef __SSE2__

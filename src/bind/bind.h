@@ -22,7 +22,8 @@ int df_open_hash(lua_State *L);
    message. Returns 2. */
 int df_push_error(lua_State *L, const df_error *err);
 
-/* Makes the metatable `name` of a userdata type: protected, methods in a table of their own, close for __gc and __close. */
+/* Makes the metatable `name` of a userdata type: protected, methods in a table of their own, close for __gc and
+   __close. */
 void df_open_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close);
 
 /* Raises an argument error, which names the nearest known one, when the options table at arg (or nil) has a key that is
@@ -39,8 +40,8 @@ void df_open_page(lua_State *L);
 /* Pushes a value of a document as a Lua value; a bad record is null. Throws when memory runs out. */
 void df_push_json(lua_State *L, df_json *doc, df_json_ref at);
 
-/* Pushes a page that owns doc, for which df_json_page has succeeded. When it throws (Lua has no memory), doc still belongs
-   to the caller. Returns 1. */
+/* Pushes a page that owns doc, for which df_json_page has succeeded. When it throws (Lua has no memory), doc still
+   belongs to the caller. Returns 1. */
 int df_push_page(lua_State *L, df_json *doc);
 df_json *df_check_page(lua_State *L, int idx);
 

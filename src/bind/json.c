@@ -188,7 +188,7 @@ static int write_value(writer *w, int depth) {
     default:
       if (lua_islightuserdata(L, -1) && lua_touserdata(L, -1) == NULL) rc = df_buf_puts(w->out, "null");
       else if ((text = luaL_testudata(L, -1, DF_JSON_NUMBER_MT)) != NULL) rc = df_buf_puts(w->out, text);
-      else return snprintf(w->why, sizeof w->why, "a %s has no JSON form", luaL_typename(L, -1)), w->kind = DF_INVALID, -1;
+      else return refuse(w, lua_pushfstring(L, "a %s has no JSON form", luaL_typename(L, -1)));
   }
   return rc != 0 ? no_memory(w) : 0;
 }
@@ -223,8 +223,8 @@ static df_buf *new_buffer(lua_State *L) {
 
 df_buf *df_check_buffer(lua_State *L, int idx) { return luaL_checkudata(L, idx, BUFFER); }
 
-/* encode(value[, {sort_keys = true}]): JSON text, or nil and an error that names the path of what has no JSON form. A plain
-   table is an array when its keys are exactly 1 to n and n > 0, else an object; metamethods are not called. */
+/* encode(value[, {sort_keys = true}]): JSON text, or nil and an error that names the path of what has no JSON form. A
+   plain table is an array when its keys are exactly 1 to n and n > 0, else an object; metamethods are not called. */
 static int l_encode(lua_State *L) {
   luaL_checkany(L, 1);
   lua_settop(L, 2);

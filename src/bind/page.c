@@ -18,7 +18,7 @@ typedef struct slot {
   char bytes[31];
 } slot;
 
-static const char shared; /* address = registry key of { strings of the slots..., [CACHE] = slots, [ARRAY_MT] = mark } */
+static const char shared; /* registry key of { strings of the slots..., [CACHE] = slots, [ARRAY_MT] = mark } */
 
 typedef struct walk {
   lua_State *L;
@@ -209,8 +209,8 @@ static int l_number(lua_State *L) {
   return 1;
 }
 
-/* page(text[, {max_bytes, max_depth, max_nodes, max_record}]): a page, or nil and an error. A record that cannot be parsed,
-   or is larger than max_record bytes, costs only itself: see page:record. */
+/* page(text[, {max_bytes, max_depth, max_nodes, max_record}]): a page, or nil and an error. A record that cannot be
+   parsed, or is larger than max_record bytes, costs only itself: see page:record. */
 static int l_page(lua_State *L) {
   size_t n;
   const char *text = luaL_checklstring(L, 1, &n);
@@ -264,8 +264,8 @@ static int l_raw(lua_State *L) {
   return 1;
 }
 
-/* page:field(i, "a.b"): the string, number, boolean or null at a path of keys, without building tables; nil when there is
-   none. For a record that cannot be parsed, as page:record. */
+/* page:field(i, "a.b"): the string, number, boolean or null at a path of keys, without building tables; nil when there
+   is none. For a record that cannot be parsed, as page:record. */
 static int l_field(lua_State *L) {
   df_json *doc;
   df_json_ref at = check_record(L, &doc);
