@@ -5,7 +5,9 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
+#include "base/json.h"
 
 /* Registers l_<verb> as "<verb>", so that the two names cannot drift apart. */
 #define DF_REG(verb) {#verb, l_##verb}
@@ -19,5 +21,31 @@ int df_open_hash(lua_State *L);
 /* Pushes nil and an error table {kind, message, status, request_id, attempts, retryable, retry_at} that prints as its
    message. Returns 2. */
 int df_push_error(lua_State *L, const df_error *err);
+
+/* Makes the metatable `name` of a userdata type: protected, methods in a table of their own, close for __gc and
+   __close. */
+void df_open_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close);
+
+/* Raises an argument error, which names the nearest known one, when the options table at arg (or nil) has a key that is
+   not in known, a list of at least one name that ends with NULL. */
+void df_check_options(lua_State *L, int arg, const char *const *known);
+
+/* Metatables of JSON values: arrays, and the userdata that keep the text of numbers Lua has no exact value for. */
+#define DF_JSON_ARRAY_MT "json.array"
+#define DF_JSON_NUMBER_MT "json.number"
+
+/* Adds decode, number and page to the table on top of the stack; part of df_open_json. */
+void df_open_page(lua_State *L);
+
+/* Pushes a value of a document as a Lua value; a bad record is null. Throws when memory runs out. */
+void df_push_json(lua_State *L, df_json *doc, df_json_ref at);
+
+/* Pushes a page that owns doc, for which df_json_page has succeeded. When it throws (Lua has no memory), doc still
+   belongs to the caller. Returns 1. */
+int df_push_page(lua_State *L, df_json *doc);
+df_json *df_check_page(lua_State *L, int idx);
+
+/* The bytes of a core.json buffer; they may be added to. */
+df_buf *df_check_buffer(lua_State *L, int idx);
 
 #endif

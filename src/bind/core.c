@@ -45,6 +45,7 @@ int luaopen_defendis_core(lua_State *L) {
     const char *name;
     lua_CFunction open;
   } parts[] = {
+      {"json", df_open_json},
       {NULL, NULL},
   };
   luaL_checkversion(L);

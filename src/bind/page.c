@@ -1,0 +1,327 @@
+/* page.c: JSON documents as Lua values, and pages of records that become values one by one. */
+#include <string.h>
+
+#include "bind/bind.h"
+
+#define PAGE "defendis.page"
+
+/* Also what decode works in: C memory must hang on a userdata, for any Lua call may throw. */
+typedef struct page {
+  df_json *doc;
+  df_buf text;
+} page;
+
+/* The keys met of late, and which Lua string each is: the same few come back in every record. */
+enum { SLOTS = 256, CACHE, ARRAY_MT };
+typedef struct slot {
+  unsigned char len; /* 0: free */
+  char bytes[31];
+} slot;
+
+static const char shared; /* registry key of { strings of the slots..., [CACHE] = slots, [ARRAY_MT] = mark } */
+
+typedef struct walk {
+  lua_State *L;
+  df_json *doc;
+  slot *slots;
+  int shared; /* stack index; the mark of arrays is above */
+} walk;
+
+static void push_text(lua_State *L, df_json *doc, df_json_ref at) {
+  size_t n;
+  const char *text = df_json_text(doc, at, &n);
+  if (text == NULL) luaL_error(L, "not enough memory");
+  lua_pushlstring(L, text, n); /* [s] */
+}
+
+static void push_key(walk *w, df_json_ref at) {
+  lua_State *L = w->L;
+  size_t n;
+  const char *key = df_json_span(w->doc, at, &n) + 1;
+  n -= 2;
+  if (n == 0 || n > sizeof w->slots->bytes || !df_json_plain(w->doc, at)) {
+    push_text(L, w->doc, at); /* [key] */
+    return;
+  }
+  uint64_t a, b; /* more text, or its padding, follows a short key */
+  memcpy(&a, key, 8);
+  memcpy(&b, key + (n < 8 ? 0 : n - 8), 8);
+  if (n < 8) a = b &= (UINT64_C(1) << 8 * n) - 1;
+  unsigned i = (unsigned)(((a ^ b >> 7 ^ n) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
+  slot *s = &w->slots[i];
+  if (s->len == n && memcmp(s->bytes, key, n) == 0) {
+    lua_rawgeti(L, w->shared, (lua_Integer)i + 1); /* [key] */
+    return;
+  }
+  lua_pushlstring(L, key, n);                    /* [key] */
+  lua_pushvalue(L, -1);                          /* [key, key] */
+  lua_rawseti(L, w->shared, (lua_Integer)i + 1); /* [key] */
+  memcpy(s->bytes, key, n);
+  s->len = (unsigned char)n;
+}
+
+static void push_number(lua_State *L, const df_json *doc, df_json_ref at) {
+  int64_t i;
+  double d;
+  size_t n;
+  switch (df_json_number(doc, at, &i, &d)) {
+    case DF_JSON_INT: lua_pushinteger(L, i); /* [i] */ break;
+    case DF_JSON_DOUBLE: lua_pushnumber(L, d); /* [d] */ break;
+    case DF_JSON_DIGITS: {
+      const char *text = df_json_span(doc, at, &n);
+      char *copy = lua_newuserdatauv(L, n + 1, 0); /* [u] */
+      memcpy(copy, text, n);
+      copy[n] = '\0';
+      luaL_setmetatable(L, DF_JSON_NUMBER_MT); /* [u] */
+    }
+  }
+}
+
+/* Pushes a value that holds no others and returns 1; pushes nothing for one that does, and returns 0. */
+static int push_scalar(lua_State *L, df_json *doc, df_json_ref at) {
+  switch (df_json_type(doc, at)) {
+    case DF_JSON_ARRAY:
+    case DF_JSON_OBJECT: return 0;
+    case DF_JSON_FALSE: lua_pushboolean(L, 0); /* [b] */ break;
+    case DF_JSON_TRUE: lua_pushboolean(L, 1); /* [b] */ break;
+    case DF_JSON_NUMBER: push_number(L, doc, at); /* [n] */ break;
+    case DF_JSON_STRING: push_text(L, doc, at); /* [s] */ break;
+    case DF_JSON_NULL:
+    case DF_JSON_BAD: lua_pushlightuserdata(L, NULL); /* [null] */ break;
+  }
+  return 1;
+}
+
+static void push_value(walk *w, df_json_ref at) {
+  lua_State *L = w->L;
+  if (push_scalar(L, w->doc, at)) return; /* [v] */
+  luaL_checkstack(L, 8, "JSON");
+  uint32_t n = df_json_count(w->doc, at);
+  df_json_ref child = at + 1;
+  if (df_json_type(w->doc, at) == DF_JSON_OBJECT) {
+    lua_createtable(L, 0, (int)n); /* [t] */
+    for (; n > 0; n--, child = df_json_after(w->doc, child)) {
+      push_key(w, child++); /* [t, key] */
+      push_value(w, child); /* [t, key, v] */
+      lua_rawset(L, -3);    /* [t] */
+    }
+    return;
+  }
+  lua_createtable(L, (int)n, 0);       /* [t] */
+  lua_pushvalue(L, w->shared + 1);     /* [t, mark] */
+  lua_setmetatable(L, -2);             /* [t] */
+  for (uint32_t i = 1; i <= n; i++, child = df_json_after(w->doc, child)) {
+    push_value(w, child);  /* [t, v] */
+    lua_rawseti(L, -2, i); /* [t] */
+  }
+}
+
+void df_push_json(lua_State *L, df_json *doc, df_json_ref at) {
+  luaL_checkstack(L, 8, "JSON");
+  walk w = {.L = L, .doc = doc, .shared = lua_gettop(L) + 1};
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &shared); /* [shared] */
+  lua_rawgeti(L, w.shared, CACHE);            /* [shared, slots] */
+  w.slots = lua_touserdata(L, -1);
+  lua_pop(L, 1);                      /* [shared] */
+  lua_rawgeti(L, w.shared, ARRAY_MT); /* [shared, mark] */
+  push_value(&w, at);                 /* [shared, mark, v] */
+  lua_replace(L, w.shared);           /* [v, mark] */
+  lua_pop(L, 1);                      /* [v] */
+}
+
+static page *new_page(lua_State *L) {
+  page *p = lua_newuserdatauv(L, sizeof *p, 0); /* [page] */
+  *p = (page){0};
+  luaL_setmetatable(L, PAGE); /* [page] */
+  return p;
+}
+
+static int l_close(lua_State *L) {
+  page *p = luaL_checkudata(L, 1, PAGE);
+  df_json_free(p->doc);
+  df_buf_free(&p->text);
+  p->doc = NULL;
+  return 0;
+}
+
+int df_push_page(lua_State *L, df_json *doc) {
+  page *p = new_page(L); /* [page] */
+  p->doc = doc;
+  return 1;
+}
+
+df_json *df_check_page(lua_State *L, int idx) {
+  page *p = luaL_checkudata(L, idx, PAGE);
+  if (p->doc == NULL) luaL_argerror(L, idx, "page is closed");
+  return p->doc;
+}
+
+static int fill(page *p, const char *text, size_t n, const df_json_limits *limits, df_error *err) {
+  if (df_buf_reserve(&p->text, n + 64) != 0) return df_fail(err, DF_LIMIT, "JSON: memory ran out");
+  if (df_buf_add(&p->text, text, n) != 0) return -1;
+  return df_json_parse(&p->doc, &p->text, limits, err);
+}
+
+static size_t limit(lua_State *L, int idx, const char *name, lua_Integer most) {
+  if (lua_isnoneornil(L, idx)) return 0;
+  int type = lua_getfield(L, idx, name); /* [v] */
+  lua_Integer n = lua_tointeger(L, -1);
+  if (type != LUA_TNIL && (n < 1 || n > most))
+    luaL_argerror(L, idx, lua_pushfstring(L, "%s must be an integer from 1 to %I", name, most));
+  lua_pop(L, 1); /* [] */
+  return (size_t)n;
+}
+
+static df_json_limits check_limits(lua_State *L, int idx) {
+  static const char *const known[] = {"max_bytes", "max_depth", "max_nodes", "max_record", NULL};
+  df_check_options(L, idx, known);
+  return (df_json_limits){.max_bytes = limit(L, idx, "max_bytes", UINT32_MAX - 64),
+                          .max_depth = (uint32_t)limit(L, idx, "max_depth", 1000),
+                          .max_nodes = (uint32_t)limit(L, idx, "max_nodes", (1 << 24) - 1),
+                          .max_record = limit(L, idx, "max_record", UINT32_MAX - 64)};
+}
+
+/* decode(text[, {max_bytes, max_depth, max_nodes}]): the value, or nil and an error of kind "decode" or "limit". */
+static int l_decode(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  df_json_limits limits = check_limits(L, 2);
+  df_error err;
+  page *p = new_page(L); /* [page] */
+  int rc = fill(p, text, n, &limits, &err);
+  if (rc == 0) df_push_json(L, p->doc, 0); /* [page, v] */
+  df_json_free(p->doc);
+  p->doc = NULL;
+  df_buf_free(&p->text);
+  return rc == 0 ? 1 : df_push_error(L, &err);
+}
+
+/* number(text): the value that decode gives for a number with exactly this text, or nil and an error. */
+static int l_number(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  df_error err;
+  page *p = new_page(L); /* [page] */
+  if (n == 0 || (*text != '-' && (*text < '0' || *text > '9')) || text[n - 1] < '0' || text[n - 1] > '9')
+    return df_fail(&err, DF_DECODE, "JSON: not a number"), df_push_error(L, &err);
+  if (fill(p, text, n, NULL, &err) != 0) return df_push_error(L, &err);
+  push_number(L, p->doc, 0); /* [page, n] */
+  return 1;
+}
+
+/* page(text[, {max_bytes, max_depth, max_nodes, max_record}]): a page, or nil and an error. A record that cannot be
+   parsed, or is larger than max_record bytes, costs only itself: see page:record. */
+static int l_page(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  df_json_limits limits = check_limits(L, 2);
+  limits.recover = 1;
+  df_error err;
+  page *p = new_page(L); /* [page] */
+  if (fill(p, text, n, &limits, &err) != 0) return df_push_error(L, &err);
+  return df_json_page(p->doc, &err) == 0 ? 1 : df_push_error(L, &err);
+}
+
+/* page:len(): how many records. */
+static int l_len(lua_State *L) {
+  lua_pushinteger(L, df_json_records(df_check_page(L, 1))); /* [n] */
+  return 1;
+}
+
+static df_json_ref check_record(lua_State *L, df_json **doc) {
+  *doc = df_check_page(L, 1);
+  lua_Integer i = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, i >= 1 && i <= (lua_Integer)df_json_records(*doc), 2, "no such record");
+  return df_json_record(*doc, (uint32_t)(i - 1));
+}
+
+static int push_bad(lua_State *L, const df_json *doc, df_json_ref at) {
+  df_error err;
+  size_t offset;
+  const char *why = df_json_fault(doc, at, &offset);
+  df_fail(&err, DF_DECODE, "record %d, byte %zu: %s", (int)lua_tointeger(L, 2), offset + 1, why);
+  df_push_error(L, &err);                          /* [nil, e] */
+  lua_pushinteger(L, (lua_Integer)(offset + 1)); /* [nil, e, n] */
+  lua_setfield(L, -2, "offset");                  /* [nil, e] */
+  return 2;
+}
+
+/* page:record(i): the record, or nil and an error {kind = "decode", offset = position of the fault in raw(i)}. */
+static int l_record(lua_State *L) {
+  df_json *doc;
+  df_json_ref at = check_record(L, &doc);
+  if (df_json_type(doc, at) == DF_JSON_BAD) return push_bad(L, doc, at);
+  df_push_json(L, doc, at); /* [v] */
+  return 1;
+}
+
+/* page:raw(i): the record's source text, also of one that cannot be parsed. */
+static int l_raw(lua_State *L) {
+  df_json *doc;
+  size_t n;
+  const char *text = df_json_span(doc, check_record(L, &doc), &n);
+  lua_pushlstring(L, text, n); /* [s] */
+  return 1;
+}
+
+/* page:field(i, "a.b"): the string, number, boolean or null at a path of keys, without building tables; nil when there
+   is none. For a record that cannot be parsed, as page:record. */
+static int l_field(lua_State *L) {
+  df_json *doc;
+  df_json_ref at = check_record(L, &doc);
+  const char *path = luaL_checkstring(L, 3);
+  if (df_json_type(doc, at) == DF_JSON_BAD) return push_bad(L, doc, at);
+  for (;;) {
+    size_t n = strcspn(path, ".");
+    at = df_json_get(doc, at, path, n);
+    if (at == 0 || path[n] == '\0') break;
+    path += n + 1;
+  }
+  if (at == 0 || !push_scalar(L, doc, at)) lua_pushnil(L); /* [v] */
+  return 1;
+}
+
+/* page:paging(): the object `paging` as a table, nil when there is none. */
+static int l_paging(lua_State *L) {
+  df_json *doc = df_check_page(L, 1);
+  df_json_ref at = df_json_paging(doc);
+  if (at == 0 || df_json_type(doc, at) != DF_JSON_OBJECT) return lua_pushnil(L), 1;
+  df_push_json(L, doc, at); /* [t] */
+  return 1;
+}
+
+/* page:replaced(): characters replaced by U+FFFD in the strings read so far. */
+static int l_replaced(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)df_json_replaced(df_check_page(L, 1))); /* [n] */
+  return 1;
+}
+
+/* page:hash(): an integer that is equal for pages whose `data` has the same bytes. */
+static int l_hash(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)df_json_data_hash(df_check_page(L, 1))); /* [n] */
+  return 1;
+}
+
+/* page:bytes(): size of the page's text. */
+static int l_bytes(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)df_json_bytes(df_check_page(L, 1))); /* [n] */
+  return 1;
+}
+
+void df_open_page(lua_State *L) {
+  static const luaL_Reg methods[] = {DF_REG(len),  DF_REG(record), DF_REG(raw),      DF_REG(field), DF_REG(paging),
+                                     DF_REG(hash), DF_REG(bytes),  DF_REG(replaced), DF_REG(close), {NULL, NULL}};
+  static const luaL_Reg functions[] = {DF_REG(decode), DF_REG(number), DF_REG(page), {NULL, NULL}};
+  df_open_class(L, PAGE, methods, l_close);
+  lua_createtable(L, ARRAY_MT, 0); /* [shared] */
+  for (int i = 1; i <= SLOTS; i++) {
+    lua_pushliteral(L, "");  /* [shared, ""] */
+    lua_rawseti(L, -2, i); /* [shared] */
+  }
+  memset(lua_newuserdatauv(L, SLOTS * sizeof(slot), 0), 0, SLOTS * sizeof(slot)); /* [shared, slots] */
+  lua_rawseti(L, -2, CACHE);                   /* [shared] */
+  luaL_getmetatable(L, DF_JSON_ARRAY_MT);      /* [shared, mark] */
+  lua_rawseti(L, -2, ARRAY_MT);                /* [shared] */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &shared); /* [] */
+  luaL_setfuncs(L, functions, 0);
+}
