@@ -1,0 +1,19 @@
+/* init.c: `require "defendis_internals"`, for tests only. */
+#include <lauxlib.h>
+
+#include "internals.h"
+
+__attribute__((visibility("default"))) int luaopen_defendis_internals(lua_State *L);
+
+int luaopen_defendis_internals(lua_State *L) {
+  static const luaL_Reg parts[] = {
+      {"api", internals_open_api},
+      {NULL, NULL},
+  };
+  lua_newtable(L); /* [internals] */
+  for (const luaL_Reg *p = parts; p->name != NULL; p++) {
+    p->func(L);                   /* [internals, part] */
+    lua_setfield(L, -2, p->name); /* [internals] */
+  }
+  return 1;
+}

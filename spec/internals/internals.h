@@ -1,0 +1,9 @@
+/* internals.h: C internals that no binding reaches, opened for tests; each pushes one table. */
+#ifndef DF_SPEC_INTERNALS_H
+#define DF_SPEC_INTERNALS_H
+
+#include <lua.h>
+
+int internals_open_api(lua_State *L);
+
+#endif
