@@ -45,6 +45,9 @@ int luaopen_defendis_core(lua_State *L) {
     const char *name;
     lua_CFunction open;
   } parts[] = {
+      {"hash", df_open_hash},
+      {"store", df_open_store},
+      {"stream", df_open_stream},
       {NULL, NULL},
   };
   luaL_checkversion(L);
