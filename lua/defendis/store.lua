@@ -211,8 +211,8 @@ function Store:group_events(rule, grp, from_ms, to_ms)
     rule_key(self, rule), grp, from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms)
 end
 
--- Forgets a rule's events of the days that ended before before_ms (whole days, so that it costs what it removes), or its
--- firing states before before_ms. -> rows removed, or nil, err.
+-- Forgets the events of days that ended before before_ms (whole days, so that it costs what it removes), or the
+-- firing states older than before_ms. -> rows removed, or nil, err.
 function Store:drop_events(rule, before_ms)
   return self.db:exec("DELETE FROM event WHERE rule = ? AND day < ?", rule_key(self, rule), before_ms // DAY_MS)
 end

@@ -213,13 +213,15 @@ static int inspect(df_store *s, const df_store_opts *opts, int *version, df_erro
   return 0;
 }
 
-/* SQLite's own limits on what a damaged or hostile schema could do are part of this. */
+/* SQLite's own limits on what a damaged or hostile schema could do are part of this. A page commit touches many leaves
+   of the id set; a longer log lets several commits share the copy of one back into the file. */
 static int configure(df_store *s, df_error *err) {
   sqlite3_busy_timeout(s->db, BUSY_MS);
   sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   return run(s,
              "PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;"
-             "PRAGMA synchronous=FULL; PRAGMA cache_size=-8000; PRAGMA journal_size_limit=67108864",
+             "PRAGMA synchronous=FULL; PRAGMA cache_size=-8000; "
+             "PRAGMA wal_autocheckpoint=8000; PRAGMA journal_size_limit=67108864",
              err);
 }
 
