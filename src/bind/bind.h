@@ -13,10 +13,14 @@
 #define DF_REG(verb) {#verb, l_##verb}
 
 /* Each opens one table of `require "defendis.core"` and leaves it on the stack. */
+int df_open_api(lua_State *L);
+int df_open_client(lua_State *L);
 int df_open_json(lua_State *L);
+int df_open_sys(lua_State *L);
 int df_open_store(lua_State *L);
 int df_open_httpd(lua_State *L);
 int df_open_hash(lua_State *L);
+int df_open_stream(lua_State *L);
 
 /* Pushes nil and an error table {kind, message, status, request_id, attempts, retryable, retry_at} that prints as its
    message. Returns 2. */

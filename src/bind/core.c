@@ -1,5 +1,7 @@
 /* core.c: `require "defendis.core"`, everything in C that Lua can see. */
 #include "bind/bind.h"
+#include "bind/open.h"
+#include "job/job.h"
 
 static int l_error_tostring(lua_State *L) {
   lua_getfield(L, 1, "message"); /* [message] */
@@ -38,23 +40,41 @@ int df_push_error(lua_State *L, const df_error *err) {
   return 2;
 }
 
-__attribute__((visibility("default"))) int luaopen_defendis_core(lua_State *L);
+/* core.load_text(source, name) -> function | nil, message. Text only: bytecode could crash the interpreter. */
+static int l_load_text(lua_State *L) {
+  size_t len;
+  const char *source = luaL_checklstring(L, 1, &len);
+  lua_pushfstring(L, "@%s", luaL_checkstring(L, 2)); /* [source, name, chunkname] */
+  if (luaL_loadbufferx(L, source, len, lua_tostring(L, -1), "t") == LUA_OK) return 1; /* [..., f] */
+  lua_pushnil(L);    /* [..., message, nil] */
+  lua_insert(L, -2); /* [..., nil, message] */
+  return 2;
+}
 
-int luaopen_defendis_core(lua_State *L) {
+int df_open_core(lua_State *L) {
   static const struct {
     const char *name;
     lua_CFunction open;
+    int for_scripts; /* also in a sandbox */
   } parts[] = {
-      {"json", df_open_json},
-      {NULL, NULL},
+      {"json", df_open_json, 1},     {"client", df_open_client, 1}, {"api", df_open_api, 1},     {"hash", df_open_hash, 1},
+      {"store", df_open_store, 0},   {"stream", df_open_stream, 0}, {"httpd", df_open_httpd, 0}, {"sys", df_open_sys, 0},
   };
   luaL_checkversion(L);
+  int trusted = df_context_of(L)->trusted;
   lua_newtable(L); /* [core] */
-  for (int i = 0; parts[i].name != NULL; i++) {
-    parts[i].open(L);                    /* [core, part] */
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    if (!trusted && !parts[i].for_scripts) continue;
+    parts[i].open(L);                   /* [core, part] */
     lua_setfield(L, -2, parts[i].name); /* [core] */
   }
+  lua_pushcfunction(L, l_load_text);    /* [core, f] */
+  lua_setfield(L, -2, "load_text");     /* [core] */
   lua_pushliteral(L, DEFENDIS_VERSION); /* [core, version] */
   lua_setfield(L, -2, "version");       /* [core] */
   return 1;
 }
+
+/* What stock Lua calls when it has loaded defendis/core.so. */
+__attribute__((visibility("default"))) int luaopen_defendis_core(lua_State *L);
+int luaopen_defendis_core(lua_State *L) { return df_open_core(L); }

@@ -1,0 +1,294 @@
+-- store.lua: the state of ingestion. All SQL lives here, so that another database could take SQLite's place.
+--
+-- Days are days since 1970-01-01, times are Unix milliseconds, both UTC. Writes return nil, err on failure; between
+-- begin and commit a failure sticks, so that commit fails with it. Reads raise the error table. Rules, datasets,
+-- inputs, groups, ids and sinks are strings; `raw` and keys are bytes.
+local core = require "defendis.core"
+
+local DAY_MS <const> = 86400000
+
+local MIGRATIONS = { [[
+CREATE TABLE setting(space TEXT NOT NULL, key TEXT NOT NULL, value ANY NOT NULL,
+  PRIMARY KEY(space, key)) WITHOUT ROWID, STRICT;
+CREATE TABLE ledger(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, "to" INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('open', 'walked', 'closed')), pass INTEGER NOT NULL, walks INTEGER NOT NULL,
+  page_size INTEGER, next_page INTEGER, total_pages INTEGER, announced INTEGER, pages INTEGER NOT NULL,
+  received INTEGER NOT NULL, "unique" INTEGER NOT NULL, duplicate INTEGER NOT NULL, dead INTEGER NOT NULL,
+  normalized INTEGER NOT NULL, replaced INTEGER NOT NULL, reason TEXT, request_id TEXT, updated_ms INTEGER NOT NULL,
+  CHECK("from" < "to"), PRIMARY KEY(dataset, input, "from", "to")) WITHOUT ROWID, STRICT;
+CREATE TABLE emitted(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, "to" INTEGER NOT NULL,
+  sink TEXT NOT NULL, documents INTEGER NOT NULL, PRIMARY KEY(dataset, input, "from", "to", sink),
+  FOREIGN KEY(dataset, input, "from", "to") REFERENCES ledger ON DELETE CASCADE) WITHOUT ROWID, STRICT;
+CREATE TABLE seen(day INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY(day, key)) WITHOUT ROWID, STRICT;
+CREATE TABLE event(rule INTEGER NOT NULL, day INTEGER NOT NULL, grp TEXT NOT NULL, time_ms INTEGER NOT NULL,
+  id TEXT NOT NULL, member TEXT NOT NULL, value ANY,
+  PRIMARY KEY(rule, day, grp, time_ms, id, member)) WITHOUT ROWID, STRICT;
+CREATE TABLE fired(rule INTEGER NOT NULL, grp TEXT NOT NULL, state TEXT NOT NULL, time_ms INTEGER NOT NULL,
+  PRIMARY KEY(rule, grp)) WITHOUT ROWID, STRICT;
+CREATE INDEX fired_time ON fired(rule, time_ms);
+CREATE TABLE finding(id TEXT NOT NULL PRIMARY KEY, rule TEXT NOT NULL, time_ms INTEGER NOT NULL, level TEXT NOT NULL,
+  doc TEXT NOT NULL) STRICT;
+CREATE INDEX finding_time ON finding(time_ms, id);
+CREATE TABLE dead(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, hash BLOB NOT NULL,
+  reason TEXT NOT NULL, "where" TEXT, time_ms INTEGER NOT NULL, raw BLOB NOT NULL,
+  UNIQUE(dataset, input, "from", hash)) STRICT;
+]] }
+
+-- Each table's columns, parents first; a spec compares them with the schema.
+local TABLES = {
+  { "setting", "space", "key", "value" },
+  { "ledger", "dataset", "input", "from", "to", "state", "pass", "walks", "page_size", "next_page", "total_pages",
+    "announced", "pages", "received", "unique", "duplicate", "dead", "normalized", "replaced", "reason", "request_id",
+    "updated_ms" },
+  { "emitted", "dataset", "input", "from", "to", "sink", "documents" },
+  { "seen", "day", "key", blob = "key" },
+  { "event", "rule", "day", "grp", "time_ms", "id", "member", "value" },
+  { "fired", "rule", "grp", "state", "time_ms" },
+  { "finding", "id", "rule", "time_ms", "level", "doc" },
+  { "dead", "dataset", "input", "from", "reason", "where", "time_ms", "raw", "hash", blob = "raw hash" },
+}
+
+local LEDGER = table.move(TABLES[2], 2, #TABLES[2], 1, {})
+local DEFAULTS = { state = "open", pass = 1, walks = 0, pages = 0, received = 0, unique = 0, duplicate = 0, dead = 0,
+  normalized = 0, replaced = 0, updated_ms = 0 }
+
+local function quoted(columns, format)
+  local out = {}
+  for i, name in ipairs(columns) do out[i] = format:gsub("@", '"' .. name .. '"') end
+  return table.concat(out, ", ")
+end
+
+local DEAD = { "dataset", "input", "from", "reason", "where", "time_ms", "raw" }
+local FINDING = { "id", "rule", "time_ms", "level", "doc" }
+local IN_SCOPE <const> = "(?1 IS NULL OR dataset = ?1) AND (?2 IS NULL OR input = ?2)"
+local GET_WINDOW = "SELECT " .. quoted(LEDGER, "@") ..
+  ' FROM ledger WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?'
+local LIST_WINDOWS = "SELECT " .. quoted(LEDGER, "@") .. " FROM ledger WHERE " .. IN_SCOPE ..
+  ' AND (?3 IS NULL OR "to" > ?3) AND (?4 IS NULL OR "from" < ?4) ORDER BY dataset, input, "from", "to"'
+local PUT_WINDOW = ("INSERT INTO ledger(%s) VALUES(%s) ON CONFLICT DO UPDATE SET %s"):format(quoted(LEDGER, "@"),
+  quoted(LEDGER, "?"), quoted(LEDGER, "@ = excluded.@"))
+local LIST_DEAD = "SELECT " .. quoted(DEAD, "@") .. " FROM dead WHERE " .. IN_SCOPE .. " ORDER BY rowid"
+local LIST_FINDINGS = "SELECT " .. quoted(FINDING, "@") ..
+  " FROM finding WHERE ?1 IS NULL OR level = ?1 ORDER BY time_ms, id"
+
+local function to_table(columns, first, ...)
+  if first == nil then return nil end
+  local row = { [columns[1]] = first }
+  for i = 2, #columns do row[columns[i]] = (select(i - 1, ...)) end
+  return row
+end
+
+-- Turns a loop over columns into one over tables; the fourth value ends the read when the loop is left early.
+local function tables(columns, finish, next_row, state, _, closing)
+  return function() return finish(to_table(columns, next_row(state))) end, nil, nil, closing
+end
+
+local function same(row) return row end
+
+local Store = {}
+Store.__index = Store
+
+function Store:close() self.db:close() end
+Store.__close = Store.close
+
+-- One transaction per page. begin() and commit() -> true, or nil, err; after a failed commit nothing has changed.
+function Store:begin() return self.db:begin() end
+function Store:commit() return self.db:commit() end
+function Store:rollback() self.db:rollback() end
+
+local function with_emitted(self, row)
+  if row == nil then return nil end
+  row.emitted = {}
+  for sink, documents in self.db:rows([[SELECT sink, documents FROM emitted
+      WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?]], row.dataset, row.input, row.from, row.to) do
+    row.emitted[sink] = documents
+  end
+  return row
+end
+
+-- The ledger's row of the window [from, to), or nil. Keys: the columns of `ledger`, and emitted = {sink = documents}.
+function Store:window(dataset, input, from, to)
+  return with_emitted(self, to_table(LEDGER, self.db:row(GET_WINDOW, dataset, input, from, to)))
+end
+
+-- Writes a whole row as window() gives it; absent counts are 0, an absent state is "open". -> true, or nil, err.
+function Store:put_window(row)
+  local values = {}
+  for i, name in ipairs(LEDGER) do
+    values[i] = row[name]
+    if values[i] == nil then values[i] = DEFAULTS[name] end
+  end
+  local ok, err = self.db:exec(PUT_WINDOW, table.unpack(values, 1, #LEDGER))
+  for sink, documents in pairs(row.emitted or {}) do
+    if not ok then break end
+    ok, err = self.db:exec("INSERT OR REPLACE INTO emitted VALUES(?, ?, ?, ?, ?, ?)", row.dataset, row.input, row.from,
+      row.to, sink, documents)
+  end
+  if not ok then return nil, err end
+  return true
+end
+
+-- Forgets one window, as when it is split. -> rows removed, or nil, err.
+function Store:drop_window(dataset, input, from, to)
+  return self.db:exec('DELETE FROM ledger WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?', dataset, input,
+    from, to)
+end
+
+-- for row in store:windows{dataset=, input=, from=, to=}: those that overlap [from, to), by dataset, input and day.
+function Store:windows(filter)
+  filter = filter or {}
+  return tables(LEDGER, function(row) return with_emitted(self, row) end,
+    self.db:rows(LIST_WINDOWS, filter.dataset, filter.input, filter.from, filter.to))
+end
+
+-- The day up to which, from `since` on, windows follow each other without a hole and all are closed.
+function Store:checkpoint(dataset, input, since)
+  local reached = since
+  for from, to, state in self.db:rows([[SELECT "from", "to", state FROM ledger
+      WHERE dataset = ? AND input = ? AND "to" > ? ORDER BY "from", "to"]], dataset, input, since) do
+    if from > reached then break end
+    if state ~= "closed" then return math.max(since, from) end
+    reached = math.max(reached, to)
+  end
+  return reached
+end
+
+-- Forgets windows and dead letters of {dataset=, input=}: they are walked again, and records seen stay known. Without a
+-- filter everything is forgotten. Opens its own transaction. -> true, or nil, err.
+function Store:reset(filter)
+  local ok, err = self.db:begin()
+  if not ok then return nil, err end
+  for i = #TABLES, 1, -1 do
+    local name = TABLES[i][1]
+    if not filter then
+      self.db:exec("DELETE FROM " .. name)
+    elseif name == "ledger" or name == "dead" then
+      self.db:exec("DELETE FROM " .. name .. " WHERE " .. IN_SCOPE, filter.dataset, filter.input)
+    end
+  end
+  return self.db:commit()
+end
+
+-- true when the 16-byte key was not yet seen for this day, false when it was, or nil, err.
+function Store:seen_new(day, key)
+  return self.db:insert_new("INSERT OR IGNORE INTO seen VALUES(?, CAST(? AS BLOB))", day, key)
+end
+
+-- Forgets the keys of all days before before_day. -> keys forgotten, or nil, err.
+function Store:prune_seen(before_day) return self.db:exec("DELETE FROM seen WHERE day < ?", before_day) end
+
+-- Eight bytes stand for a rule's id, so that an event's row does not repeat its text.
+local function rule_key(self, rule)
+  local key = self.rule_keys[rule]
+  if not key then
+    key = string.unpack("<i8", core.hash.key16(rule))
+    self.rule_keys[rule] = key
+  end
+  return key
+end
+
+-- Adds an event to a correlation. value: number, string or nil. -> true when it is new, false when it was there (the
+-- same time, id and member), or nil, err.
+function Store:add_event(rule, grp, time_ms, id, member, value)
+  return self.db:insert_new("INSERT OR IGNORE INTO event VALUES(?, ?, ?, ?, ?, ?, ?)", rule_key(self, rule),
+    time_ms // DAY_MS, grp, time_ms, id, member or "", value)
+end
+
+-- for grp in ...: the groups with an event in [from_ms, to_ms), in byte order.
+function Store:groups_between(rule, from_ms, to_ms)
+  return self.db:rows([[SELECT DISTINCT grp FROM event
+    WHERE rule = ? AND day BETWEEN ? AND ? AND time_ms >= ? AND time_ms < ? ORDER BY grp]],
+    rule_key(self, rule), from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms)
+end
+
+-- for time_ms, id, member, value in ...: a group's events in [from_ms, to_ms) by time, id and member. One seek for each
+-- day that has events of the rule, so that the cost does not follow the events of other groups.
+function Store:group_events(rule, grp, from_ms, to_ms)
+  return self.db:rows([[WITH RECURSIVE days(d) AS (SELECT min(day) FROM event WHERE rule = ?1 AND day >= ?3
+      UNION ALL SELECT (SELECT min(day) FROM event WHERE rule = ?1 AND day > d) FROM days WHERE d < ?4)
+    SELECT time_ms, id, member, value FROM days CROSS JOIN event
+    WHERE rule = ?1 AND day = d AND grp = ?2 AND time_ms >= ?5 AND time_ms < ?6 ORDER BY time_ms, id, member]],
+    rule_key(self, rule), grp, from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms)
+end
+
+-- Forgets the events of days that ended before before_ms (whole days, so that it costs what it removes), or the
+-- firing states older than before_ms. -> rows removed, or nil, err.
+function Store:drop_events(rule, before_ms)
+  return self.db:exec("DELETE FROM event WHERE rule = ? AND day < ?", rule_key(self, rule), before_ms // DAY_MS)
+end
+function Store:drop_fired(rule, before_ms)
+  return self.db:exec("DELETE FROM fired WHERE rule = ? AND time_ms < ?", rule_key(self, rule), before_ms)
+end
+
+-- What set_fired last kept for this rule and group (a short text), or nil.
+function Store:fired(rule, grp)
+  return (self.db:row("SELECT state FROM fired WHERE rule = ? AND grp = ?", rule_key(self, rule), grp))
+end
+
+-- time_ms: when it may be dropped, see drop_fired. -> 1, or nil, err.
+function Store:set_fired(rule, grp, state, time_ms)
+  return self.db:exec("INSERT OR REPLACE INTO fired VALUES(?, ?, ?, ?)", rule_key(self, rule), grp, state, time_ms)
+end
+
+-- true when the finding is new, false when its id was there (a repeat after a crash), or nil, err. doc: JSON text.
+function Store:add_finding(id, rule, time_ms, level, doc)
+  return self.db:insert_new("INSERT OR IGNORE INTO finding VALUES(?, ?, ?, ?, ?)", id, rule, time_ms, level, doc)
+end
+
+-- for f in ...: {id, rule, time_ms, level, doc} of one level or of all, by time and id.
+function Store:findings(level) return tables(FINDING, same, self.db:rows(LIST_FINDINGS, level)) end
+
+-- for level, count in ...
+function Store:findings_by_level() return self.db:rows("SELECT level, count(*) FROM finding GROUP BY level") end
+
+-- Keeps bytes that could not be used. letter: {dataset, input, from, reason, where (may be nil), time_ms, raw}.
+-- -> true when new, false when this window has the same bytes already, or nil, err.
+function Store:add_dead(letter)
+  return self.db:insert_new([[INSERT OR IGNORE INTO dead(dataset, input, "from", reason, "where", time_ms, raw, hash)
+    VALUES(?, ?, ?, ?, ?, ?, CAST(? AS BLOB), CAST(? AS BLOB))]], letter.dataset, letter.input, letter.from,
+    letter.reason, letter.where, letter.time_ms, letter.raw, core.hash.key16(letter.raw))
+end
+
+-- for letter in store:dead_letters{dataset=, input=}, oldest first; and their number.
+function Store:dead_letters(filter)
+  filter = filter or {}
+  return tables(DEAD, same, self.db:rows(LIST_DEAD, filter.dataset, filter.input))
+end
+function Store:dead_count(filter)
+  filter = filter or {}
+  return (self.db:row("SELECT count(*) FROM dead WHERE " .. IN_SCOPE, filter.dataset, filter.input))
+end
+
+-- meta(key), sink_state(sink), watermark(rule) -> the value kept, or nil; set_meta(key, value) and so on -> true, or
+-- nil, err. A value is a string or a number; nil removes it.
+for _, space in ipairs{ "meta", "sink_state", "watermark" } do
+  Store[space] = function(self, key)
+    return (self.db:row("SELECT value FROM setting WHERE space = ? AND key = ?", space, key))
+  end
+  Store["set_" .. space] = function(self, key, value)
+    local ok, err
+    if value == nil then
+      ok, err = self.db:exec("DELETE FROM setting WHERE space = ? AND key = ?", space, key)
+    else
+      ok, err = self.db:exec("INSERT OR REPLACE INTO setting VALUES(?, ?, ?)", space, key, value)
+    end
+    if not ok then return nil, err end
+    return true
+  end
+end
+
+local store = { MIGRATIONS = MIGRATIONS, TABLES = TABLES }
+
+-- store.open(path [, {exclusive=, readonly=}]) -> store, or nil, err; see core.store.open.
+function store.open(path, options)
+  local o = { migrations = MIGRATIONS }
+  for key, value in pairs(options or {}) do o[key] = value end
+  local db, err = core.store.open(path, o)
+  if not db then return nil, err end
+  return setmetatable({ db = db, rule_keys = {} }, Store)
+end
+
+-- store.discard(path) -> true, or nil, err: `state reset` of a state that is damaged; it is kept as PATH.old.
+store.discard = core.store.discard
+
+return store
