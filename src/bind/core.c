@@ -45,6 +45,7 @@ int luaopen_defendis_core(lua_State *L) {
     const char *name;
     lua_CFunction open;
   } parts[] = {
+      {"httpd", df_open_httpd},
       {NULL, NULL},
   };
   luaL_checkversion(L);
