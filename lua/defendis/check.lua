@@ -89,8 +89,8 @@ local function of_type(kind)
   end
 end
 
-check.string, check.boolean, check.func, check.table = of_type "string", of_type "boolean", of_type "function", of_type "table"
-check.number = of_type "number"
+check.string, check.number, check.boolean = of_type "string", of_type "number", of_type "boolean"
+check.table, check.func = of_type "table", of_type "function"
 
 --- Anything but nil.
 function check.any() end

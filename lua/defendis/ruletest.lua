@@ -15,7 +15,8 @@ local fault = require "defendis.rules.fault"
 
 local ruletest = {}
 
-local function show(v)
+local function show(v, null)
+  if v == null then return v == nil and "nil" or "null" end
   if type(v) == "string" then return ("%q"):format(v) end
   if type(v) == "table" then return next(v) == nil and "{}" or #v > 0 and "a list" or "a table" end
   return tostring(v)
@@ -23,6 +24,7 @@ end
 
 -- Lines "path: expected X, got Y" for what of `expect` is not in `got`.
 local function difference(expect, got, path, null, out)
+  if expect == null and got == nil then return out end
   if type(expect) == "table" and type(got) == "table" then
     local keys = {}
     for k in pairs(expect) do keys[#keys + 1] = k end
@@ -35,8 +37,8 @@ local function difference(expect, got, path, null, out)
     if #expect ~= #got and (#expect > 0 or next(got) ~= nil and #got > 0) then
       out[#out + 1] = ("%s: expected a list of %d, got %d"):format(path, #expect, #got)
     end
-  elseif expect ~= got and not (expect == null and got == nil) then
-    out[#out + 1] = ("%s: expected %s, got %s"):format(path == "" and "document" or path, show(expect), show(got))
+  elseif expect ~= got then
+    out[#out + 1] = ("%s: expected %s, got %s"):format(path, show(expect, null), show(got, null))
   end
   return out
 end
@@ -90,7 +92,7 @@ local function grouped(set, c, test)
     if not dataset then
       return nil, ("events[%d]: which dataset? write { dataset = ..., record = {...} }"):format(i)
     end
-    local id, time, what = set:normalizer(dataset).meta(record)
+    local id, time, _, what = set:normalizer(dataset).meta(record)
     if not time then
       what = what or ('no normalizer says which field of "%s" is the time'):format(dataset)
       return nil, ("events[%d]: %s"):format(i, what)

@@ -37,6 +37,7 @@ end
 local function tail_ms(text, at)
   local ms = 0
   local digits, next_at = text:match("^[.,](%d+)()", at)
+  if digits and at ~= 20 then return nil end -- a fraction of a minute
   if digits then
     ms = tonumber((digits .. "00"):sub(1, 3))
     at = next_at
@@ -53,7 +54,8 @@ local function tail_ms(text, at)
 end
 
 local function bad(text)
-  return nil, format("not an ISO 8601 time: %q", type(text) == "string" and text:sub(1, 40) or tostring(text))
+  local shown = type(text) == "string" and '"' .. text:sub(1, 40):gsub("%c", "?") .. '"' or "a " .. type(text)
+  return nil, "not an ISO 8601 time: " .. shown
 end
 
 --- Unix milliseconds of "2026-01-31", "2026-01-31T12:00", "2026-01-31T12:00:00.123Z", also with +02:00 for the Z.
@@ -65,7 +67,8 @@ function time.parse(text)
   local a, b, c, d, dash1, e, f, dash2, g, h, t, i, j, colon1, k, l, colon2, m, n, after = byte(text, 1, 20)
   -- the sign bit is set when any of the bytes is no digit
   if not h or dash1 ~= 45 or dash2 ~= 45 or ((a - 48) | (57 - a) | (b - 48) | (57 - b) | (c - 48) | (57 - c)
-    | (d - 48) | (57 - d) | (e - 48) | (57 - e) | (f - 48) | (57 - f) | (g - 48) | (57 - g) | (h - 48) | (57 - h)) < 0 then
+    | (d - 48) | (57 - d) | (e - 48) | (57 - e) | (f - 48) | (57 - f) | (g - 48) | (57 - g) | (h - 48)
+    | (57 - h)) < 0 then
     return bad(text)
   end
   local year, month, day = a * 1000 + b * 100 + c * 10 + d - 53328, e * 10 + f - 528, g * 10 + h - 528

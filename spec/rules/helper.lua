@@ -3,7 +3,7 @@ local rules = require "defendis.rules"
 
 local helper = {}
 
-helper.null = setmetatable({}, { __name = "null", __tostring = function() return "null" end })
+helper.null = require("cjson").null
 helper.array_mt = { __name = "array" }
 
 function helper.host()

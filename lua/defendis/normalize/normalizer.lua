@@ -2,7 +2,7 @@
 --
 --   normalizer.validate(options) -> nil | message, path
 --   normalizer.compile(options, null) -> { id, dataset, map = function or nil, meta }
---     meta(record) -> id or nil, Unix ms or nil, what is wrong with the one that is nil
+--     meta(record) -> id or nil, Unix ms or nil, what is wrong with the id, what is wrong with the time
 --   normalizer.default(dataset, null) -> for datasets without one: passes records through, id in "id", no time
 local check = require "defendis.check"
 local fields = require "defendis.normalize.fields"
@@ -43,12 +43,12 @@ local function meta_reader(id_field, time_field, null)
   local id_path, time_path = fields.path(id_field), time_field and fields.path(time_field)
   return function(record)
     local id = id_text(fields.get(record, id_path, null))
-    local fault = not id and ('no id in the field "%s"'):format(id_field) or nil
-    if not time_path then return id, nil, fault end
+    local id_fault = not id and ('no id in the field "%s"'):format(id_field) or nil
+    if not time_path then return id, nil, id_fault end
     local raw = fields.get(record, time_path, null)
-    if raw == nil then return id, nil, fault or ('no time in the field "%s"'):format(time_field) end
+    if raw == nil then return id, nil, id_fault, ('no time in the field "%s"'):format(time_field) end
     local ms, what = time.of(raw)
-    return id, ms, fault or not ms and ('no time in the field "%s": %s'):format(time_field, what) or nil
+    return id, ms, id_fault, not ms and ('no time in the field "%s": %s'):format(time_field, what) or nil
   end
 end
 

@@ -29,7 +29,7 @@ local function refuse(file, line, message)
 end
 
 local function refuse_definition(def, message, path)
-  local line = path and locate.line(def.text, def.line, path) or def.line
+  local line = path and locate.line(def.text, def.line, def.kind, path) or def.line
   refuse(def.file, line, check.describe(message, path))
 end
 
@@ -40,7 +40,7 @@ local function constructors(source, made)
     out[kind] = function(options)
       local def = { kind = kind, options = options, file = source.name, text = source.text,
         line = debug.getinfo(2, "l").currentline }
-      if def.line < 1 then def.line = 1 end
+      if def.line < 1 then def.line = locate.returned(source.text, kind) end
       local object = setmetatable({}, definition_mt)
       made.list[#made.list + 1] = def
       made.by_object[object] = def

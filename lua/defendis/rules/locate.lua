@@ -1,4 +1,4 @@
--- locate.lua: the line on which a key of a constructor call is written, for messages.
+-- locate.lua: the lines of a constructor call and of its keys, for messages.
 --
 -- Reads just enough of Lua to skip strings, comments and function bodies; where it loses the thread it answers nil
 -- and the message names the line of the call instead.
@@ -101,20 +101,46 @@ local function find(text, brace, path, depth)
   end
 end
 
---- The line of the field at `path` in the first table that opens on or after `line`, or nil.
-function locate.line(text, line, path)
-  local at = 1
-  for _ = 2, line do at = (text:find("\n", at, true) or #text) + 1 end
-  local tok, start
-  repeat
-    local stop
-    tok, start, stop = token(text, at)
-    at = stop
-  until tok == "{" or tok == ""
-  local offset = tok == "{" and #path > 0 and find(text, start, path, 1)
-  if not offset then return nil end
+local function line_of(text, offset)
   local _, count = text:sub(1, offset):gsub("\n", "")
   return count + 1
+end
+
+-- Where the table of the first `kind{` or `kind({` at or after `at` opens, or nil.
+local function opening(text, at, kind)
+  local tok, _
+  repeat
+    tok, _, at = token(text, at)
+    if tok == "" then return nil end
+  until tok == kind
+  local start, stop
+  tok, start, stop = token(text, at)
+  if tok == "(" then tok, start = token(text, stop) end
+  return tok == "{" and start or nil
+end
+
+--- The line of the field at `path` in the call of `kind` on `line`, or nil.
+function locate.line(text, line, kind, path)
+  local at = 1
+  for _ = 2, line do at = (text:find("\n", at, true) or #text) + 1 end
+  local brace = opening(text, at, kind)
+  local offset = brace and #path > 0 and find(text, brace, path, 1)
+  return offset and line_of(text, offset) or nil
+end
+
+--- The line of the `return KIND{...}` that ends a file. Such a call is a tail call, which leaves no line behind to
+-- ask for.
+function locate.returned(text, kind)
+  local at, depth, last, before = 1, 0, 1, nil
+  while true do
+    local tok, start, stop = token(text, at)
+    if tok == "" then break end
+    if OPENS[tok] then depth = depth + 1 end
+    if CLOSES[tok] then depth = depth - 1 end
+    if depth == 0 and tok == kind and before == "return" then last = start end
+    before, at = tok, stop
+  end
+  return line_of(text, last)
 end
 
 return locate

@@ -1,6 +1,7 @@
 -- set.lua: loaded rules at work: records in, documents, findings and events for correlation out.
 --
---   set:datasets() -> sorted names          set:normalizer(dataset) -> { id, dataset, map, meta = function(record) }
+--   set:datasets() -> sorted names
+--   set:normalizer(dataset) -> { id, dataset, map, meta = function(record) -> id, time ms, id fault, time fault }
 --   set:apply(dataset, record, { id = text, time = ms or nil }) -> result
 --     VALID UNTIL THE NEXT apply OF THIS SET: its lists are reused, only their elements may be kept
 --     doc        the normalized document; the record itself when the dataset has no normalizer; nil when there is a
@@ -11,7 +12,8 @@
 --   set:evaluate(key, group, events, since_ms, state) -> findings, new_state
 --     events: array of, or iterator over, that key's and group's events, sorted by (time, id, member), covering
 --     (since - timespan, until); those at or after `since` are decided now. A time is never cut in two.
---     state: nil, or what the last call returned, the time of the last firing; worthless once until - it >= suppress_ms.
+--     state: nil, or what the last call returned: the time of the last firing. It may be dropped as soon as
+--     until - state >= suppress_ms.
 --     However events are cut into calls, the findings are the same.
 --   set:correlations() -> { { key, timespan_ms, suppress_ms, datasets } ... }, with the rules that suppress
 --   set.counters: missing_group, missing_value, group_capped, no_time: records that did not (fully) take part
