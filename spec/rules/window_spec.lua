@@ -142,6 +142,7 @@ describe("temporal_ordered", function()
     assert.same({ W - 1 }, fired(set, ("a@0 b@4 e@%d"):format(W - 1)))
     assert.same({ W + 9 }, fired(set, ("a@0 b@4 a@10 b@11 e@%d"):format(W + 9)))
     assert.same({}, fired(set, ("a@0 b@10 a@11 e@%d"):format(W + 1)))
+    assert.same({}, fired(set, ("a@0 b@1 a@2 e@%d"):format(W)))
   end)
 end)
 
