@@ -1,0 +1,23 @@
+-- fault.lua: what a rule's own function raised, as one line that begins with file and line.
+local fault = {}
+
+-- A message may carry part of a record; a page of 1,000 such faults must stay small.
+local MESSAGE_MAX = 500
+
+--- @param where "file:line" of the function, for errors that carry no position (a table, an error behind a tail call)
+function fault.text(raised, where)
+  local text = type(raised) == "string" and raised or ("error object (%s)"):format(type(raised))
+  text = text:sub(1, MESSAGE_MAX):gsub("%s*\n%s*", " ")
+  local file = where:match("^(.*):%d+$")
+  if file and text:sub(1, #file + 1) == file .. ":" then return text end
+  -- a position in another file is one of ours, and says nothing to the author of the rule
+  return where .. ": " .. text:gsub("^[^%s:]+%.lua:%d+: ", "")
+end
+
+--- "file:line" of where a Lua function begins.
+function fault.where(f)
+  local info = debug.getinfo(f, "S")
+  return ("%s:%d"):format(info.source:gsub("^@", ""), info.linedefined)
+end
+
+return fault

@@ -1,0 +1,83 @@
+local time = require "defendis.time"
+
+describe("time", function()
+  it("reads ISO 8601 as milliseconds since 1970", function()
+    for text, ms in pairs{
+      ["1970-01-01"] = 0,
+      ["2026-01-31"] = 1769817600000,
+      ["2026-01-31T12:00"] = 1769860800000,
+      ["2026-01-31T12:00:00Z"] = 1769860800000,
+      ["2026-01-31t12:00:00z"] = 1769860800000,
+      ["2026-01-31 12:00:00"] = 1769860800000,
+      ["2026-01-31T12:00:00.5Z"] = 1769860800500,
+      ["2026-01-31T12:00:00.123999Z"] = 1769860800123,
+      ["2026-01-31T12:00:00+02:00"] = 1769853600000,
+      ["2026-01-31T12:00:00.001-0530"] = 1769880600001,
+      ["2026-01-31T12:00:00+02"] = 1769853600000,
+      ["2026-01-31T12:00+02:00"] = 1769853600000,
+      ["2024-02-29"] = 1709164800000,
+      ["2000-02-29"] = 951782400000,
+      ["1969-12-31T23:59:59.999Z"] = -1,
+      ["2016-12-31T23:59:60Z"] = 1483228800000,
+    } do
+      assert.equal(ms, time.parse(text), text)
+      assert.equal("integer", math.type(time.parse(text)))
+    end
+  end)
+
+  it("refuses what is no time", function()
+    for _, text in ipairs{ "", "2026", "2026-1-01", "2026-13-01", "2026-00-10", "2026-02-29", "1900-02-29",
+      "2026-04-31",
+      "2026-01-00", "2026-01-01T", "2026-01-01T24:00:00Z", "2026-01-01T12:60:00Z", "2026-01-01T12:00:61Z",
+      "2026-01-01T12:00:00+24:00", "2026-01-01T12:00:00Zx", "2026-01-01T12:00:00.Z", "2026-01-01T1a:00:00Z",
+      "2026-01-01T12:00.5Z", "2026-01-01Z", "2026/01/01", "x026-01-01", "2026-01-01T12:00:0", "yesterday" } do
+      local ms, message = time.parse(text)
+      assert.is_nil(ms, text)
+      assert.matches("^not an ISO 8601 time", message)
+    end
+    assert.is_nil(time.parse(nil))
+    assert.is_nil(time.parse(12))
+  end)
+
+  it("writes back what it read, for every day of 420 years", function()
+    for day = -36525, 116875 do
+      local ms = day * 86400000
+      assert(time.parse(time.date(ms)) == ms, time.date(ms))
+    end
+  end)
+
+  it("writes milliseconds only when there are some", function()
+    assert.equal("2026-01-31T12:00:00Z", time.format(1769860800000))
+    assert.equal("2026-01-31T12:00:00.007Z", time.format(1769860800007))
+    assert.equal("1969-12-31T23:59:59.999Z", time.format(-1))
+    assert.equal("2026-01-31", time.date(1769860800000))
+  end)
+
+  it("takes a number as milliseconds", function()
+    assert.equal(1769860800000, time.of(1769860800000))
+    assert.equal(1769860800000, time.of(1769860800000.7))
+    assert.equal(0, time.of("1970-01-01"))
+    assert.is_nil(time.of(0 / 0))
+    assert.is_nil(time.of(math.huge))
+    assert.is_nil(time.of(true))
+  end)
+
+  it("reads spans", function()
+    for text, ms in pairs{ ["50ms"] = 50, ["30s"] = 30000, ["90m"] = 5400000, ["24h"] = 86400000,
+      ["7d"] = 604800000, ["2w"] = 1209600000, ["0s"] = 0 } do
+      assert.equal(ms, time.span(text), text)
+    end
+    for _, text in ipairs{ "", "24", "h", "1h30", "-1h", "1.5h", "1 h", "9999999999d" } do
+      assert.is_nil(time.span(text), text)
+    end
+    assert.is_nil(time.span(24))
+    assert.equal('unknown unit "M" in the span "3M", units: ms, s, m, h, d, w', select(2, time.span("3M")))
+  end)
+
+  it("writes a span in its largest whole unit", function()
+    assert.equal("1d", time.span_text(86400000))
+    assert.equal("90m", time.span_text(5400000))
+    assert.equal("1500ms", time.span_text(1500))
+    assert.equal("0ms", time.span_text(0))
+  end)
+end)
