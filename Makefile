@@ -23,18 +23,23 @@ CORE_OBJ = $(CORE_SRC:%.c=$(BUILD)/%.o)
 HOST_OBJ = $(HOST_SRC:%.c=$(BUILD)/%.o)
 TEST_SRC = $(wildcard spec/internals/*.c)
 LUA_SRC  = $(wildcard lua/defendis/*.lua lua/defendis/*/*.lua)
-CORE_SO  = $(BUILD)/defendis/core.so
-TEST_SO  = $(BUILD)/defendis_internals.so
+CORE_SO  = $(BUILD)/lua/defendis/core.so
+TEST_SO  = $(BUILD)/lua/defendis_internals.so
 
 # Stock Lua finds the module in the build tree and nothing else of ours.
-LUA_ENV = LUA_PATH="lua/?.lua;lua/?/init.lua;spec/?.lua;;" LUA_CPATH="$(BUILD)/?.so;;" DEFENDIS_BUILD=$(BUILD)
+LUA_ENV = LUA_PATH="lua/?.lua;lua/?/init.lua;spec/?.lua;;" LUA_CPATH="$(BUILD)/lua/?.so;;" DEFENDIS_BUILD=$(BUILD)
 
-all: $(CORE_SO)
+BIN = $(BUILD)/defendis
+LIB = $(BUILD)/libdefendis.a
+
+all: $(CORE_SO) $(BIN)
 
 test: deps all $(TEST_SO)
 	@$(LUA_ENV) $(LUA) /usr/bin/busted -o spec/support/tally.lua $(SPECS)
 
 PC = $(shell pkg-config --$(1) $(PKGS))
+# libcurl and libmicrohttpd are loaded when they are needed
+LIBS = $(shell pkg-config --libs lua5.4 sqlite3 libmd) -ldl -lm -pthread
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(call PC,cflags) -MMD -MP -c -o $@ $<
@@ -42,10 +47,24 @@ $(BUILD)/%.o: %.c
 # Lua's own symbols come from the interpreter that loads the module.
 $(CORE_SO): $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) -shared $(OPT) $(LDHARD) -o $@ $^ $(shell pkg-config --libs sqlite3 libmd) -pthread
+	$(CC) -shared $(OPT) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
 
 $(TEST_SO): $(TEST_SRC) $(CORE_OBJ)
-	$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) -o $@ $^ $(shell pkg-config --libs sqlite3 libmd) -pthread
+	$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
+
+# The Lua modules as one C table: the program needs no file but itself.
+$(BUILD)/carried.c: src/host/carry.lua $(LUA_SRC)
+	@mkdir -p $(@D)
+	$(LUA) src/host/carry.lua $(LUA_SRC) > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/carried.o: $(BUILD)/carried.c
+	$(CC) $(CFLAGS_ALL) -Wno-overlength-strings -c -o $@ $<
+
+$(LIB): $(CORE_OBJ) $(HOST_OBJ) $(BUILD)/carried.o
+	rm -f $@ && $(AR) rcs $@ $(filter-out $(BUILD)/src/cli/main.o,$^)
+
+$(BIN): $(BUILD)/src/cli/main.o $(LIB)
+	$(CC) $(OPT) -pie $(LDHARD) -o $@ $^ $(LIBS)
 
 # Nothing is printed and nothing is asked while all is there.
 deps:
@@ -54,8 +73,54 @@ deps:
 	[ -z "$$missing" ] || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(PACKAGES)" >&2; exit 1; }; \
 	s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq $(PACKAGES) >/dev/null; }
 
+# A whole pipeline against the built-in simulator, in build/demo/.
+demo: deps all
+	@BUILD=$(BUILD) sh examples/demo.sh
+
+check: test lint docs
+
+lint: deps
+	@luacheck -q lua spec examples src/host
+	@sh spec/lint/layers.sh
+
+docs: all
+	@$(LUA_ENV) $(LUA) spec/lint/docs.lua
+
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+asan: deps
+	@$(MAKE) BUILD=$(BUILD)/asan OPT="-O1 -g $(ASAN)" HARDEN= all $(BUILD)/asan/lua/defendis_internals.so >/dev/null
+	@LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  $(MAKE) -s BUILD=$(BUILD)/asan OPT="-O1 -g $(ASAN)" HARDEN= test
+
+valgrind: deps all $(TEST_SO)
+	@$(LUA_ENV) valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+	  $(LUA) /usr/bin/busted -o spec/support/tally.lua $(SPECS)
+
+FUZZ_SECONDS ?= 30
+FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))
+fuzz: $(FUZZERS)
+	@for f in $^; do mkdir -p $$f.corpus && $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 $$f.corpus || exit 1; done
+
+$(BUILD)/fuzz/%: spec/fuzz/%.c $(CORE_SRC)
+	@mkdir -p $(@D)
+	clang -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -g -O1 -fsanitize=fuzzer,address,undefined $(call PC,cflags) -o $@ $^ $(LIBS)
+
+bench: deps all
+	@BUILD=$(BUILD) $(LUA_ENV) $(LUA) spec/bench/bench.lua
+
+MODULES = $(DESTDIR)$(PREFIX)/share/lua/5.4
+install: all
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/defendis
+	install -D -m 755 $(CORE_SO) $(DESTDIR)$(PREFIX)/lib/lua/5.4/defendis/core.so
+	for f in $(LUA_SRC:lua/%=%); do install -D -m 644 lua/$$f $(MODULES)/$$f || exit 1; done
+	install -D -m 644 include/defendis.h $(DESTDIR)$(PREFIX)/include/defendis.h
+	install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libdefendis.a
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	printf 'prefix=%s\nName: defendis\nDescription: embedded Lua host for leak intelligence\nVersion: %s\nCflags: -I$${prefix}/include\nLibs: -L$${prefix}/lib -ldefendis %s\n' \
+	  '$(PREFIX)' "$$(sed -n 's/.*DEFENDIS_VERSION "\(.*\)"/\1/p' include/defendis.h)" '$(LIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/defendis.pc
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all test deps clean
+.PHONY: all test demo check lint docs asan valgrind fuzz bench install deps clean
 -include $(CORE_OBJ:.o=.d) $(HOST_OBJ:.o=.d)

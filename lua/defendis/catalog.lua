@@ -4,6 +4,8 @@
 -- the dataset and not its path; the line is a guess that an OpenAPI document or the configuration replaces.
 -- Which datasets take fromDate/toDate is documented only as "where supported", and record fields (id_field, time) are
 -- not documented at all: they are settings with the values the simulator uses.
+local check = require "defendis.check"
+
 local catalog = {}
 
 local entries, by_name = {}, {}
@@ -62,41 +64,7 @@ dataset{ name = "exposure", path = "/api/v1/exposure", input = "domain", watchli
 dataset{ name = "ransomware", path = "/api/v1/ransomware", input = "domain", watchlist = "domain",
   time = "publishedAt", status = "assumed" }
 
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local corner = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      corner, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, corner + cost)
-    end
-  end
-  return row[#b]
-end
-
---- The name nearest to `name` among the keys of `known`; ties go to the alphabet.
--- @tparam string name
--- @tparam table known its keys are the names
--- @treturn string|nil nil when `known` is empty
-function catalog.nearest(name, known)
-  local best, best_distance
-  for candidate in pairs(known) do
-    local d = distance(name, candidate)
-    if not best or d < best_distance or (d == best_distance and candidate < best) then
-      best, best_distance = candidate, d
-    end
-  end
-  return best
-end
-
-local function unknown(what, name, known)
-  name = tostring(name)
-  local message = ("unknown %s '%s' (did you mean '%s'?)"):format(what, name, catalog.nearest(name, known))
-  return nil, setmetatable({ kind = "config", message = message, retryable = false },
-    { __tostring = function(err) return err.message end })
-end
+local function unknown(what, name, known) return nil, check.error("config", check.unknown(name, known, what)) end
 
 --- An endpoint by name.
 -- @tparam string name such as "dataleaks.credentials" or "watchlists.domain.add"

@@ -38,7 +38,7 @@ function client.open(options)
     max_in_flight = options.in_flight }
   if not handle then return nil, err end
   local self = { handle = handle, watchlists = {} }
-  for _, kind in ipairs(client.KINDS) do self.watchlists[kind] = client.watchlist(self, kind) end
+  for kind in pairs(catalog.kinds) do self.watchlists[kind] = client.watchlist(self, kind) end
   return setmetatable(self, Client)
 end
 
@@ -171,8 +171,6 @@ function methods:each(dataset, parameters)
     return record
   end
 end
-
-client.KINDS = { "assets", "domain", "bin", "executive", "keyword", "ransom" }
 
 local function data_of(value, err)
   if value == nil then return nil, err end

@@ -12,7 +12,8 @@ CREATE TABLE setting(space TEXT NOT NULL, key TEXT NOT NULL, value ANY NOT NULL,
   PRIMARY KEY(space, key)) WITHOUT ROWID, STRICT;
 CREATE TABLE ledger(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, "to" INTEGER NOT NULL,
   state TEXT NOT NULL CHECK(state IN ('open', 'walked', 'closed')), pass INTEGER NOT NULL, walks INTEGER NOT NULL,
-  page_size INTEGER, next_page INTEGER, total_pages INTEGER, announced INTEGER, pages INTEGER NOT NULL,
+  page_size INTEGER, next_page INTEGER, total_pages INTEGER, announced INTEGER, pass_pages INTEGER NOT NULL,
+  pass_received INTEGER NOT NULL, pass_unique INTEGER NOT NULL, pass_before INTEGER, pages INTEGER NOT NULL,
   received INTEGER NOT NULL, "unique" INTEGER NOT NULL, duplicate INTEGER NOT NULL, dead INTEGER NOT NULL,
   normalized INTEGER NOT NULL, replaced INTEGER NOT NULL, reason TEXT, request_id TEXT, updated_ms INTEGER NOT NULL,
   CHECK("from" < "to"), PRIMARY KEY(dataset, input, "from", "to")) WITHOUT ROWID, STRICT;
@@ -20,6 +21,8 @@ CREATE TABLE emitted(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER 
   sink TEXT NOT NULL, documents INTEGER NOT NULL, PRIMARY KEY(dataset, input, "from", "to", sink),
   FOREIGN KEY(dataset, input, "from", "to") REFERENCES ledger ON DELETE CASCADE) WITHOUT ROWID, STRICT;
 CREATE TABLE seen(day INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY(day, key)) WITHOUT ROWID, STRICT;
+CREATE TABLE pass(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, key BLOB NOT NULL,
+  PRIMARY KEY(dataset, input, "from", key)) WITHOUT ROWID, STRICT;
 CREATE TABLE event(rule INTEGER NOT NULL, day INTEGER NOT NULL, grp TEXT NOT NULL, time_ms INTEGER NOT NULL,
   id TEXT NOT NULL, member TEXT NOT NULL, value ANY,
   PRIMARY KEY(rule, day, grp, time_ms, id, member)) WITHOUT ROWID, STRICT;
@@ -38,10 +41,11 @@ CREATE TABLE dead(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT
 local TABLES = {
   { "setting", "space", "key", "value" },
   { "ledger", "dataset", "input", "from", "to", "state", "pass", "walks", "page_size", "next_page", "total_pages",
-    "announced", "pages", "received", "unique", "duplicate", "dead", "normalized", "replaced", "reason", "request_id",
+    "announced", "pass_pages", "pass_received", "pass_unique", "pass_before", "pages", "received", "unique", "duplicate", "dead", "normalized", "replaced", "reason", "request_id",
     "updated_ms" },
   { "emitted", "dataset", "input", "from", "to", "sink", "documents" },
   { "seen", "day", "key", blob = "key" },
+  { "pass", "dataset", "input", "from", "key", blob = "key" },
   { "event", "rule", "day", "grp", "time_ms", "id", "member", "value" },
   { "fired", "rule", "grp", "state", "time_ms" },
   { "finding", "id", "rule", "time_ms", "level", "doc" },
@@ -49,7 +53,7 @@ local TABLES = {
 }
 
 local LEDGER = table.move(TABLES[2], 2, #TABLES[2], 1, {})
-local DEFAULTS = { state = "open", pass = 1, walks = 0, pages = 0, received = 0, unique = 0, duplicate = 0, dead = 0,
+local DEFAULTS = { state = "open", pass = 1, walks = 0, pass_pages = 0, pass_received = 0, pass_unique = 0, pages = 0, received = 0, unique = 0, duplicate = 0, dead = 0,
   normalized = 0, replaced = 0, updated_ms = 0 }
 
 local function quoted(columns, format)
@@ -162,7 +166,7 @@ function Store:reset(filter)
     local name = TABLES[i][1]
     if not filter then
       self.db:exec("DELETE FROM " .. name)
-    elseif name == "ledger" or name == "dead" then
+    elseif name == "ledger" or name == "dead" or name == "pass" then
       self.db:exec("DELETE FROM " .. name .. " WHERE " .. IN_SCOPE, filter.dataset, filter.input)
     end
   end
@@ -176,6 +180,15 @@ end
 
 -- Forgets the keys of all days before before_day. -> keys forgotten, or nil, err.
 function Store:prune_seen(before_day) return self.db:exec("DELETE FROM seen WHERE day < ?", before_day) end
+
+-- The records met in this pass over a window, for passes that cannot tell them apart by what is new: pass_new(row, key) -> true when
+-- the key was not met yet; pass_clear(row) when a pass begins and when the window closes.
+function Store:pass_new(row, key)
+  return self.db:insert_new("INSERT OR IGNORE INTO pass VALUES(?, ?, ?, CAST(? AS BLOB))", row.dataset, row.input, row.from, key)
+end
+function Store:pass_clear(row)
+  return self.db:exec('DELETE FROM pass WHERE dataset = ? AND input = ? AND "from" = ?', row.dataset, row.input, row.from)
+end
 
 -- Eight bytes stand for a rule's id, so that an event's row does not repeat its text.
 local function rule_key(self, rule)

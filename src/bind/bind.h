@@ -49,6 +49,8 @@ void df_push_json(lua_State *L, df_json *doc, df_json_ref at);
 int df_push_page(lua_State *L, df_json *doc);
 df_json *df_check_page(lua_State *L, int idx);
 
+#define DF_BUFFER "defendis.buffer"
+
 /* The bytes of a core.json buffer; they may be added to. */
 df_buf *df_check_buffer(lua_State *L, int idx);
 

@@ -6,7 +6,6 @@
 
 #include "bind/bind.h"
 
-#define BUFFER "defendis.buffer"
 #define OBJECT_MT "json.object"
 #define REG_BUFFER(verb) {#verb, l_buffer_##verb}
 
@@ -217,11 +216,11 @@ static int encode(lua_State *L, int value, df_buf *b, df_error *err) {
 static df_buf *new_buffer(lua_State *L) {
   df_buf *b = lua_newuserdatauv(L, sizeof *b, 0); /* [b] */
   *b = (df_buf){0};
-  luaL_setmetatable(L, BUFFER); /* [b] */
+  luaL_setmetatable(L, DF_BUFFER); /* [b] */
   return b;
 }
 
-df_buf *df_check_buffer(lua_State *L, int idx) { return luaL_checkudata(L, idx, BUFFER); }
+df_buf *df_check_buffer(lua_State *L, int idx) { return luaL_checkudata(L, idx, DF_BUFFER); }
 
 /* encode(value[, {sort_keys = true}]): JSON text, or nil and an error that names the path of what has no JSON form. A
    plain table is an array when its keys are exactly 1 to n and n > 0, else an object; metamethods are not called. */
@@ -401,7 +400,7 @@ int df_open_json(lua_State *L) {
   static const luaL_Reg methods[] = {REG_BUFFER(encode), REG_BUFFER(add),  REG_BUFFER(len),
                                      REG_BUFFER(reset),  REG_BUFFER(text), REG_BUFFER(close), {NULL, NULL}};
   static const luaL_Reg number[] = {{"__tostring", l_number_tostring}, {"__eq", l_number_eq}, {NULL, NULL}};
-  df_open_class(L, BUFFER, methods, l_buffer_close);
+  df_open_class(L, DF_BUFFER, methods, l_buffer_close);
   luaL_newmetatable(L, DF_JSON_NUMBER_MT); /* [mt] */
   lua_pushboolean(L, 0);                  /* [mt, false] */
   lua_setfield(L, -2, "__metatable");     /* [mt] */

@@ -5,7 +5,6 @@
 #include "io/stream.h"
 
 #define STREAM "defendis.stream"
-#define JSON_BUFFER "defendis.json.buffer"
 
 typedef struct handle {
   df_stream *stream; /* NULL once closed */
@@ -35,7 +34,7 @@ static int l_open(lua_State *L) {
 /* s:write(text | JSON buffer) -> true, or nil, err (then the offset has not moved). */
 static int l_write(lua_State *L) {
   df_stream *s = check_stream(L);
-  const df_buf *b = luaL_testudata(L, 2, JSON_BUFFER);
+  const df_buf *b = luaL_testudata(L, 2, DF_BUFFER);
   size_t n = b != NULL ? b->len : 0;
   const char *bytes = b != NULL ? b->data : luaL_checklstring(L, 2, &n);
   df_error err;

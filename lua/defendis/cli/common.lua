@@ -38,4 +38,18 @@ function common.read_file(path)
   return text
 end
 
+--- The path of a state file: given itself, or by the pipeline file that names it. Or nil, err.
+function common.store_path(path)
+  if not path:find("%.lua$") then return path end
+  local plan, err = require("defendis.pipeline.file").load(path)
+  return plan and plan.store, err
+end
+
+--- Opens a state file for reading, or nil, err. It must be there.
+function common.store(path)
+  local file, err = common.store_path(path)
+  if not file then return nil, err end
+  return require("defendis.store").open(file, { readonly = true })
+end
+
 return common

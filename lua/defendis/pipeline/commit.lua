@@ -12,17 +12,18 @@ Commit.__index = Commit
 --- store: an open store; sinks: array of open sinks; set: rules.
 function commit.new(store, sinks, set)
   return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {},
-    totals = { late = 0, findings = 0 } }, Commit)
+    totals = { late = 0, findings = 0, faults = {} } }, Commit)
 end
 
---- Opens the sinks where the last transaction left them. Returns true, or nil, err.
-function Commit:open()
+--- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
+function Commit:open(datasets)
+  local kinds = table.move(datasets, 1, #datasets, 2, { "findings" })
   for _, sink in ipairs(self.sinks) do
-    local ok, err = sink:open(self.store:sink_state(sink.name))
+    local ok, err = sink:open(self.store:sink_state(sink.name), kinds)
     if not ok then return nil, err end
   end
   for _, c in ipairs(self.set:correlations()) do self.watermarks[c.key] = self.store:watermark(c.key) end
-  return true
+  return self:transaction(function() return true end)
 end
 
 -- Runs work inside a transaction. Any failure rolls everything back; the sinks' files are then ahead of what was committed,
@@ -130,6 +131,15 @@ function Commit:write(kind, buffer)
   return true
 end
 
+-- What rules failed with, by message, for the summary.
+function Commit:keep_faults()
+  local faults = self.totals.faults
+  for message, f in pairs(self.out.faults) do
+    local known = faults[message]
+    if known then known.count = known.count + f.count else faults[message] = f end
+  end
+end
+
 -- Adds this page's figures to the ledger's row.
 function Commit:count(walk, answer, dead)
   local row, out, page = walk.row, self.out, answer.page
@@ -148,11 +158,14 @@ function Commit:page(walk, answer, after)
   local out = self.out
   return self:transaction(function()
     page_work.clear(out)
+    if walk.row.pass_pages == 0 then self.store:pass_clear(walk.row) end
     local n = self:sort_out(walk, answer.page)
     page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, n, out)
     self:count(walk, answer, self:keep_dead(walk, answer.page))
     self:keep_events()
+    self:keep_faults()
     after(walk.row)
+    if walk.row.state == "closed" then self.store:pass_clear(walk.row) end
     local ok, err = self.store:put_window(walk.row)
     if ok then ok, err = self:write(walk.row.dataset, out.documents) end
     if ok then ok, err = self:keep_findings() end

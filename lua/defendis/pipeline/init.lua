@@ -71,7 +71,6 @@ function pipeline.start_pass(run, walk)
   row.page_size, row.next_page, row.total_pages, row.announced = run.plan.page_size, 1, nil, nil
   row.pass_pages, row.pass_received, row.pass_unique = 0, 0, 0
   walk.pager = core.api.pager{ page_size = run.plan.page_size }
-  walk.clear_pass = true
 end
 
 -- Walks in the order in which they are worked on: a window of all streams, then the next window.
@@ -137,7 +136,6 @@ local function walk_pass(run, walk)
       local state = walk.pager:state()
       row.announced = state.total_records >= 0 and state.total_records or nil
       row.total_pages = state.total_pages >= 0 and state.total_pages or nil
-      if walk.clear_pass then walk.clear_pass = nil end
       if step == "next" then
         row.next_page, row.page_size = detail, run.plan.page_size
       elseif step == "done" then
@@ -236,7 +234,7 @@ function pipeline.run(plan, options)
   local run <close> = setmetatable({ plan = plan, set = plan.set, store = state, windows = 0, done = 0, records = 0, problems = {},
     progress = options.progress, commit = commit.new(state, plan.sinks, plan.set) }, Run)
   local ok
-  ok, err = run.commit:open()
+  ok, err = run.commit:open(plan.datasets)
   if not ok then return nil, err end
   run.streams, err = scope.streams(plan, client)
   if not run.streams then return nil, err end

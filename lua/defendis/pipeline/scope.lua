@@ -6,7 +6,7 @@ local scope = {}
 
 -- The watchlist's items as inputs. The vendor does not document their fields; catalog.lua says which one is read.
 local function from_watchlist(client, kind)
-  local values, field = {}, catalog.find("watchlists." .. kind).value_field
+  local values, field = {}, catalog.kinds[kind]
   local ok, err = pcall(function()
     for item in client.watchlists[kind]:each{ pageSize = 100 } do
       local value = type(item) == "table" and item[field] or item
@@ -25,8 +25,10 @@ function scope.streams(plan, client)
     local entry = catalog.dataset(name)
     local values, err
     if plan.scope == "watchlists" then
-      lists[entry.watchlist], err = lists[entry.watchlist] or from_watchlist(client, entry.watchlist)
-      if err then return nil, err end
+      if not lists[entry.watchlist] then
+        lists[entry.watchlist], err = from_watchlist(client, entry.watchlist)
+        if err then return nil, err end
+      end
       values = lists[entry.watchlist]
     else
       values = plan.scope[entry.input]

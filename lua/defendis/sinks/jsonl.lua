@@ -1,9 +1,10 @@
 -- jsonl.lua: sink that appends JSON lines to files in a folder: one file per dataset, and findings.jsonl.
 -- Guarantee: exactly once. The sizes of the files are part of the page's transaction; what a crash left behind them is cut off.
 --
--- A sink: new(options, folder) -> sink; sink.name; sink:open(state) -> true | nil, err; sink:write(kind, buffer) -> true | nil, err,
--- where kind is a dataset or "findings" and buffer holds whole lines; sink:prepare() -> state to be committed | nil, err, called
--- when all it was given is durable; sink:close(). The state is text, and what sink:open gets after a restart.
+-- A sink: new(options, folder) -> sink; sink.name; sink:open(state, kinds) -> true | nil, err; sink:write(kind, buffer) -> true | nil, err,
+-- where kind is one of kinds (datasets and "findings") and buffer holds whole lines; sink:prepare() -> state to be committed | nil, err:
+-- makes durable what it was given; sink:close(). The state is text, and what sink:open gets after a restart. After open it is
+-- committed once before anything is written.
 local core = require "defendis.core"
 local check = require "defendis.check"
 local stream, json = core.stream, core.json
@@ -22,34 +23,23 @@ function jsonl.new(options, folder)
   return setmetatable({ name = "jsonl:" .. options.path, path = (path:gsub("/+$", "")), files = {}, offsets = {}, dirty = {} }, Jsonl)
 end
 
-function Jsonl:open(state)
+-- A file that the state does not know is appended to from where it ends: it may hold what somebody still needs.
+function Jsonl:open(state, kinds)
   self.offsets = state and assert(json.decode(state)) or {}
   local ok, err = stream.mkdir(self.path)
   if not ok then return nil, err end
-  -- every known file at once: one that was cut short or is gone must be known before anything new is fetched
-  for kind in pairs(self.offsets) do
-    ok, err = self:file(kind)
-    if not ok then return nil, err end
+  for _, kind in ipairs(kinds) do
+    self.files[kind], err = stream.open(self.path .. "/" .. kind .. ".jsonl", self.offsets[kind])
+    if not self.files[kind] then return nil, err end
+    self.dirty[kind] = true
   end
   return true
 end
 
-function Jsonl:file(kind)
-  local file = self.files[kind]
-  if file then return file end
-  local err
-  file, err = stream.open(self.path .. "/" .. kind .. ".jsonl", self.offsets[kind] or 0)
-  if not file then return nil, err end
-  self.files[kind] = file
-  return file
-end
-
 function Jsonl:write(kind, buffer)
   if buffer:len() == 0 then return true end
-  local file, err = self:file(kind)
-  if not file then return nil, err end
   self.dirty[kind] = true
-  return file:write(buffer)
+  return self.files[kind]:write(buffer)
 end
 
 function Jsonl:prepare()

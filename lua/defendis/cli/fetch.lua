@@ -1,0 +1,55 @@
+-- fetch.lua: `defendis fetch DATASET name=value ...`: records of one dataset as JSON lines.
+local json = require("defendis.core").json
+local client_module = require "defendis.client"
+local common = require "defendis.cli.common"
+local ui = require "defendis.cli.ui"
+
+local fetch = {}
+
+function fetch.options(command)
+  command:argument("dataset", "Name in the catalog, such as dataleaks.credentials.")
+  command:argument("inputs", "Inputs and other parameters, such as domain=acme.example."):args "*":argname "NAME=VALUE"
+  command:option("--from", "First day, YYYY-MM-DD."):argname "DATE"
+  command:option("--to", "Day after the last, YYYY-MM-DD."):argname "DATE"
+  command:option("--limit", "Stop after this many records."):convert(math.tointeger):argname "N"
+  command:option("--page-size", "Records per request.", "100"):convert(math.tointeger):argname "N"
+  common.client_options(command)
+end
+
+-- Writes the pages' records until the limit. Returns how many.
+local function copy(pages, limit, update)
+  local buffer, n = json.buffer(), 0
+  for page in pages do
+    for i = 1, page:len() do
+      if n == limit then break end
+      local record, err = page:record(i)
+      if record == nil then error(err, 0) end
+      assert(buffer:encode(record))
+      buffer:add("\n")
+      n = n + 1
+    end
+    page:close()
+    assert(io.write(buffer:text()))
+    buffer:reset()
+    update(n, n .. " records")
+    if n == limit then break end
+  end
+  return n
+end
+
+function fetch.run(args)
+  local parameters, err = common.pairs(args.inputs)
+  if not parameters then return nil, err end
+  parameters.from, parameters.to, parameters.pageSize = args.from, args.to, args.page_size
+  local path, query = client_module.plan(args.dataset, parameters)
+  if not path then return nil, query end
+  local client <close>, problem = common.client(args)
+  if not client then return nil, problem end
+  local update, finish = ui.progress(args.limit)
+  local ok, fault = pcall(copy, client:pages(path, query), args.limit, update)
+  finish()
+  if not ok then return nil, fault end
+  return 0
+end
+
+return fetch
