@@ -43,6 +43,7 @@ describe("backoff", function()
     assert.are.equal(30000, api.retry_after("Sun, 06 Nov 1994 08:50:07 GMT", WALL))
     assert.are.equal(30000, api.retry_after("Sunday, 06-Nov-94 08:50:07 GMT", WALL))
     assert.are.equal(30000, api.retry_after("Sun Nov  6 08:50:07 1994", WALL))
+    assert.are.equal(60000, api.retry_after("Thu, 01 Jan 2026 00:01:00 GMT", 1767225600000))
     assert.are.equal(0, api.retry_after("Sun, 06 Nov 1994 08:49:37 GMT", WALL))
   end)
 
@@ -65,6 +66,7 @@ describe("backoff", function()
       "Sun, 00 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z", "Sun Nov  6 08:49:37 94" } do
       assert.is_nil(api.http_date(text, WALL), text)
     end
+    assert.are.equal(946684799000, api.http_date("Fri, 31 Dec 1999 23:59:59 GMT", WALL))
     assert.are.equal(951782400000, api.http_date("Tue, 29 Feb 2000 00:00:00 GMT", WALL))
     assert.are.equal(784111777000 + 6 * 86400000, api.http_date("Sat Nov 12 08:49:37 1994", WALL))
   end)

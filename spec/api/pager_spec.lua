@@ -80,6 +80,8 @@ describe("pager", function()
     rewalked("totals changed", with(2, { total_records = 31, total_pages = 4 }))
     rewalked("totals changed", with(2, { total_records = "absent" }))
     rewalked("totals changed", with(2, { total_pages = "absent" }))
+    rewalked("totals changed", with(1, { total_pages = "absent" }))
+    rewalked("totals changed", with(1, { total_records = "absent" }))
   end)
 
   it("walks again when a page repeats an earlier one", function()
@@ -92,6 +94,10 @@ describe("pager", function()
       local step, err = walk(api.pager(1, 1), function(n) return page(n, 1, 500,
         n == 200 and { hash = 1200 - back }) end, 1)
       rewalked("page 200 repeats", step, err)
+    end
+    for at = 2, 140 do
+      local step, err = walk(api.pager(1, 1), function(n) return page(n, 1, 500, n == at and { hash = 999 + n }) end, 1)
+      rewalked("page " .. at .. " repeats", step, err)
     end
   end)
 
@@ -221,6 +227,10 @@ describe("pager", function()
       assert.are.equal("done", step)
       assert.are.equal(95 - stop * 10, items)
     end
+  end)
+
+  it("takes the server's page size when the earlier run got no page", function()
+    assert.are.equal("done", (walk(api.pager{ page_size = 1000, next_page = 1, pages = 0 }, honest(10, 30), 1)))
   end)
 
   it("after a resume compares with what the first page said in the earlier run", function()

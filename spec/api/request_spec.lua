@@ -13,7 +13,8 @@ describe("base URL", function()
   it("may be https with a host, a port and a prefix, or http to loopback", function()
     for _, url in ipairs{ BASE, BASE .. "/", "HTTPS://API.example:8443/v2/api", "https://[2001:db8::1]:443",
       "https://a_b.c-d",
-      "http://localhost", "http://LOCALHOST:1/x", "http://127.0.0.1:8080", "http://127.255.3.4/",
+      "https://[0000:0000:0000:0000:0000:ffff:255.255.255.255]", "http://localhost", "http://LOCALHOST:1/x",
+        "http://127.0.0.1:8080", "http://127.255.3.4/",
         "http://[::1]:65535" } do
       assert.is_true(api.base_url_check(url), url)
     end
@@ -38,7 +39,8 @@ describe("base URL", function()
       ["https://:80"] = "no valid host", ["https://a..b"] = "no valid host", ["https://.a"] = "no valid host",
       ["https://a."] = "no valid host", ["https://%61"] = "no valid host", ["https://[::1"] = "no valid host",
       ["https://[]"] = "no valid host", ["https://[::1]x"] = "no valid host", ["https://[12]"] = "no valid host",
-      ["https://[::g]"] = "no valid host", ["https://" .. ("a"):rep(254)] = "no valid host",
+      ["https://[::g]"] = "no valid host", ["https://[.:2]"] = "no valid host",
+      ["https://" .. ("a"):rep(254)] = "no valid host",
       ["https://a:"] = "port", ["https://a:0"] = "port", ["https://a:65536"] = "port", ["https://a:8x"] = "port",
       ["https://a:1:2"] = "port", ["https://a:999999"] = "port",
       ["https://u:p@a"] = "user name", ["https://a/@b"] = "user name", ["https://a?x=1"] = "query",
@@ -110,7 +112,8 @@ describe("request URL", function()
         ["/a/.%2e"] = "segments",
       ["/%2e"] = "segments", ["/%2f%2fevil"] = "encoded slash", ["/a%5Cb"] = "encoded slash",
         ["/..%3b/x"] = "encoded slash",
-      ["/%252e%252e/x"] = "twice", ["/%"] = "hexadecimal", ["/%4"] = "hexadecimal", ["/%4g"] = "hexadecimal",
+      ["/%252e%252e/x"] = "twice", ["/%2500"] = "twice", ["/%"] = "hexadecimal", ["/%4"] = "hexadecimal",
+        ["/%4g"] = "hexadecimal",
       ["/x\r\nHost: evil"] = "control", ["/x\0y"] = "control", ["/x%00"] = "control", ["/x%0d%0a"] = "control",
         ["/\127"] = "control",
       ["/x%7f"] = "control", ["/" .. ("x"):rep(8192)] = "longer",
@@ -121,6 +124,7 @@ describe("request URL", function()
 
   it("lets harmless paths through unchanged", function()
     for _, path in ipairs{ "/", "/...", "/a.b/..c/d..", "/a:b,c=d", "/%20x%c3%a4", "/100%25", "/100%25x", "/a%2Eb",
+      "/%AF%fa",
       "/(x)!$&'*+" } do
       assert.are.equal(BASE .. path, api.request_url(BASE, path, {}))
     end

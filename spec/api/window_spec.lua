@@ -128,7 +128,7 @@ describe("window", function()
   it("reads spans", function()
     for text, ms in pairs{ ["500ms"] = 500, ["30s"] = 30000, ["15m"] = 900000, ["2h"] = 7200000, ["1d"] = DAY,
       ["1w"] = 7 * DAY,
-      ["0s"] = 0, ["36500d"] = 36500 * DAY } do
+      ["0s"] = 0, ["29s"] = 29000, ["36500d"] = 36500 * DAY } do
       assert.are.equal(ms, api.span(text), text)
     end
   end)

@@ -1,6 +1,7 @@
 /* request.c: which URL a call goes to; no path and no parameter can lead it to another host. */
 #include "api/request.h"
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -88,10 +89,12 @@ static bool is_loopback(const char *host, size_t n) {
 static bool is_host(const char *host, size_t n) {
   if (n == 0 || n > 253) return false;
   if (host[0] == '[') {
-    if (n < 4 || host[n - 1] != ']') return false;
-    for (size_t i = 1; i < n - 1; i++)
-      if (hex_value(host[i]) < 0 && host[i] != ':' && host[i] != '.') return false;
-    return memchr(host, ':', n) != NULL;
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr ignored;
+    if (n < 4 || host[n - 1] != ']' || n - 2 >= sizeof address) return false;
+    memcpy(address, host + 1, n - 2);
+    address[n - 2] = '\0';
+    return inet_pton(AF_INET6, address, &ignored) == 1;
   }
   for (size_t i = 0; i < n; i++) {
     if (!is_alnum(host[i]) && host[i] != '-' && host[i] != '_' && host[i] != '.') return false;
