@@ -175,7 +175,7 @@ end
 
 -- true when the 16-byte key was not yet seen for this day, false when it was, or nil, err.
 function Store:seen_new(day, key)
-  return self.db:insert_new("INSERT OR IGNORE INTO seen VALUES(?, CAST(? AS BLOB))", day, key)
+  return self.db:insert_new("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", day, key)
 end
 
 -- Forgets the keys of all days before before_day. -> keys forgotten, or nil, err.
@@ -203,8 +203,8 @@ end
 -- Adds an event to a correlation. value: number, string or nil. -> true when it is new, false when it was there (the
 -- same time, id and member), or nil, err.
 function Store:add_event(rule, grp, time_ms, id, member, value)
-  return self.db:insert_new("INSERT OR IGNORE INTO event VALUES(?, ?, ?, ?, ?, ?, ?)", rule_key(self, rule),
-    time_ms // DAY_MS, grp, time_ms, id, member or "", value)
+  return self.db:insert_new("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    rule_key(self, rule), time_ms // DAY_MS, grp, time_ms, id, member or "", value)
 end
 
 -- for grp in ...: the groups with an event in [from_ms, to_ms), in byte order.
@@ -245,7 +245,8 @@ end
 
 -- true when the finding is new, false when its id was there (a repeat after a crash), or nil, err. doc: JSON text.
 function Store:add_finding(id, rule, time_ms, level, doc)
-  return self.db:insert_new("INSERT OR IGNORE INTO finding VALUES(?, ?, ?, ?, ?)", id, rule, time_ms, level, doc)
+  return self.db:insert_new("INSERT INTO finding VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", id, rule, time_ms,
+    level, doc)
 end
 
 -- for f in ...: {id, rule, time_ms, level, doc} of one level or of all, by time and id.
@@ -257,9 +258,9 @@ function Store:findings_by_level() return self.db:rows("SELECT level, count(*) F
 -- Keeps bytes that could not be used. letter: {dataset, input, from, reason, where (may be nil), time_ms, raw}.
 -- -> true when new, false when this window has the same bytes already, or nil, err.
 function Store:add_dead(letter)
-  return self.db:insert_new([[INSERT OR IGNORE INTO dead(dataset, input, "from", reason, "where", time_ms, raw, hash)
-    VALUES(?, ?, ?, ?, ?, ?, CAST(? AS BLOB), CAST(? AS BLOB))]], letter.dataset, letter.input, letter.from,
-    letter.reason, letter.where, letter.time_ms, letter.raw, core.hash.key16(letter.raw))
+  return self.db:insert_new([[INSERT INTO dead(dataset, input, "from", reason, "where", time_ms, raw, hash)
+    VALUES(?, ?, ?, ?, ?, ?, CAST(? AS BLOB), CAST(? AS BLOB)) ON CONFLICT DO NOTHING]], letter.dataset, letter.input,
+    letter.from, letter.reason, letter.where, letter.time_ms, letter.raw, core.hash.key16(letter.raw))
 end
 
 -- for letter in store:dead_letters{dataset=, input=}, oldest first; and their number.

@@ -179,7 +179,7 @@ describe("store under attack", function()
         local n = s:row "SELECT coalesce(max(n), 0) FROM seen"
         assert(s:begin())
         for i = n + 1, n + 20 do
-          assert(s:insert_new("INSERT OR IGNORE INTO seen VALUES(?)", i))
+          assert(s:insert_new("INSERT INTO seen VALUES(?) ON CONFLICT DO NOTHING", i))
           assert(out:write(i .. "\n"))
         end
         assert(out:sync())

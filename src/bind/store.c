@@ -133,7 +133,8 @@ static int l_exec(lua_State *L) {
   return 1;
 }
 
-/* store:insert_new(sql, ...) -> true when a row came in, false when it was there (INSERT OR IGNORE), or nil, err. */
+/* store:insert_new(sql, ...) -> true when a row came in, false when it was there, or nil, err. For INSERT ... ON CONFLICT
+   DO NOTHING; INSERT OR IGNORE would also drop a row that lacks a NOT NULL value without a word. */
 static int l_insert_new(lua_State *L) {
   df_error err;
   int64_t n = run(L, check_store(L), &err);

@@ -39,17 +39,19 @@ struct df_store_stmt {
 /* Says what went wrong and what to do about it, and remembers it for the rest of the transaction. */
 static int fail(df_store *s, int rc, df_error *err) {
   df_error e;
-  switch (rc & 0xff) {
+  int os = sqlite3_system_errno(s->db), kind = rc & 0xff;
+  if (kind == SQLITE_IOERR && (os == ENOSPC || os == EDQUOT)) kind = SQLITE_FULL;
+  switch (kind) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      df_fail(&e, DF_STORE, "state damaged: %.200s: %s; " REMEDY, s->path, sqlite3_errstr(rc & 0xff));
+      df_fail(&e, DF_STORE, "state damaged: %.200s: %s; " REMEDY, s->path, sqlite3_errstr(kind));
       break;
     case SQLITE_FULL:
       df_fail(&e, DF_STORE, "cannot write %.200s: the disk is full; free some space, then start again", s->path);
       break;
     case SQLITE_IOERR:
       df_fail(&e, DF_STORE, "cannot read or write %.200s: %s; check the disk, quota and limits, then start again", s->path,
-              strerror(sqlite3_system_errno(s->db)));
+              os != 0 ? strerror(os) : sqlite3_errstr(kind));
       break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:

@@ -1,7 +1,6 @@
 /* stream.c: append-only files with a committed offset, and the folders they live in. */
 #include "io/stream.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +24,7 @@ static int fail_errno(df_error *err, const char *what, const char *path) {
   if (e == ENOSPC || e == EDQUOT)
     return df_fail(err, DF_STORE, "cannot %s %.240s: the disk is full; free some space, then start again", what, path);
   if (e == ELOOP) return df_fail(err, DF_STORE, "cannot %s %.240s: it is a symbolic link", what, path);
-  return df_fail(err, DF_STORE, "cannot %s %.240s: %s", what, path, strerror(e));
+  return df_fail(err, DF_STORE, "cannot %s %.240s: %s; put that right, then start again", what, path, strerror(e));
 }
 
 static int settle_length(df_stream *s, int64_t committed, df_error *err) {
