@@ -37,34 +37,35 @@ all: $(CORE_SO) $(BIN)
 test: deps all $(TEST_SO)
 	@$(LUA_ENV) $(LUA) /usr/bin/busted -o spec/support/tally.lua $(SPECS)
 
+Q = $(if $(V),,@)
 PC = $(shell pkg-config --$(1) $(PKGS))
 # libcurl and libmicrohttpd are loaded when they are needed
 LIBS = $(shell pkg-config --libs lua5.4 sqlite3 libmd) -ldl -lm -pthread
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(call PC,cflags) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) $(call PC,cflags) -MMD -MP -c -o $@ $<
 
 # Lua's own symbols come from the interpreter that loads the module.
 $(CORE_SO): $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) -shared $(OPT) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
+	$(Q)$(CC) -shared $(OPT) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
 
 $(TEST_SO): $(TEST_SRC) $(CORE_OBJ)
-	$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
+	$(Q)$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
 
 # The Lua modules as one C table: the program needs no file but itself.
 $(BUILD)/carried.c: src/host/carry.lua $(LUA_SRC)
 	@mkdir -p $(@D)
-	$(LUA) src/host/carry.lua $(LUA_SRC) > $@.tmp && mv $@.tmp $@
+	$(Q)$(LUA) src/host/carry.lua $(LUA_SRC) > $@.tmp && mv $@.tmp $@
 
 $(BUILD)/carried.o: $(BUILD)/carried.c
-	$(CC) $(CFLAGS_ALL) -Wno-overlength-strings -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) -Wno-overlength-strings -c -o $@ $<
 
 $(LIB): $(CORE_OBJ) $(HOST_OBJ) $(BUILD)/carried.o
-	rm -f $@ && $(AR) rcs $@ $(filter-out $(BUILD)/src/cli/main.o,$^)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter-out $(BUILD)/src/cli/main.o,$^)
 
 $(BIN): $(BUILD)/src/cli/main.o $(LIB)
-	$(CC) $(OPT) -pie $(LDHARD) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(OPT) -pie $(LDHARD) -o $@ $^ $(LIBS)
 
 # Nothing is printed and nothing is asked while all is there.
 deps:
@@ -103,7 +104,7 @@ fuzz: $(FUZZERS)
 
 $(BUILD)/fuzz/%: spec/fuzz/%.c $(CORE_SRC)
 	@mkdir -p $(@D)
-	clang -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -g -O1 -fsanitize=fuzzer,address,undefined $(call PC,cflags) -o $@ $^ $(LIBS)
+	$(Q)clang -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -g -O1 -fsanitize=fuzzer,address,undefined $(call PC,cflags) -o $@ $^ $(LIBS)
 
 bench: deps all
 	@BUILD=$(BUILD) $(LUA_ENV) $(LUA) spec/bench/bench.lua

@@ -55,11 +55,12 @@ describe("the state of ingestion", function()
     it("gives back a window as it was put, with what each sink got", function()
       assert.is_nil(s:window("d", "i", 1, 2))
       put(1, 2, "walked", { pass = 2, walks = 3, page_size = 100, next_page = 4, total_pages = 9, announced = 850,
-        pages = 3, received = 300, unique = 290, duplicate = 9, dead = 1, normalized = 290, replaced = 2,
+        pass_pages = 1, pass_received = 100, pass_unique = 98, pass_before = 97, pages = 3, received = 300, unique = 290, duplicate = 9, dead = 1, normalized = 290, replaced = 2,
         reason = "cap", request_id = "r-1", updated_ms = 5, emitted = { jsonl = 290, hec = 100 } })
       local row = s:window("d", "i", 1, 2)
       assert.same({ dataset = "d", input = "i", from = 1, to = 2, state = "walked", pass = 2, walks = 3,
-        page_size = 100, next_page = 4, total_pages = 9, announced = 850, pages = 3, received = 300, unique = 290,
+        page_size = 100, next_page = 4, total_pages = 9, announced = 850, pass_pages = 1, pass_received = 100,
+        pass_unique = 98, pass_before = 97, pages = 3, received = 300, unique = 290,
         duplicate = 9, dead = 1, normalized = 290, replaced = 2, reason = "cap", request_id = "r-1", updated_ms = 5,
         emitted = { jsonl = 290, hec = 100 } }, row)
       row.state, row.reason, row.emitted.hec = "closed", nil, 290

@@ -8,6 +8,7 @@ __attribute__((visibility("default"))) int luaopen_defendis_internals(lua_State 
 int luaopen_defendis_internals(lua_State *L) {
   static const luaL_Reg parts[] = {
       {"api", internals_open_api},
+      {"raw", internals_open_raw},
       {NULL, NULL},
   };
   lua_newtable(L); /* [internals] */

@@ -5,5 +5,6 @@
 #include <lua.h>
 
 int internals_open_api(lua_State *L);
+int internals_open_raw(lua_State *L);
 
 #endif
