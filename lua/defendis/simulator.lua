@@ -25,6 +25,7 @@ local function natural(at_least)
 end
 local function text(v) return type(v) == "string", "a string" end
 
+local LIMITS = { domains = 10, keywords = 10, bins = 10 }
 local OPTIONS = {
   records = natural(0), -- leaked credentials over all watched domains; other datasets are 1/40 to 1/500 of it
   seed = natural(0), -- another seed is other data
@@ -35,13 +36,16 @@ local OPTIONS = {
   key = text, -- the one valid API key; default "simulator-key-" .. seed
   page_cap = natural(1), -- larger pageSize values are lowered to this
   cache_bytes = natural(0), -- keep rendered pages, up to this size
-  limits = function(v) return type(v) == "table", "a table {domains =, keywords =, bins =}" end,
+  limits = function(v) -- the quotas of the workspace; each is 10 unless given
+    local ok = type(v) == "table"
+    for key in pairs(ok and v or {}) do ok = ok and LIMITS[key] ~= nil end
+    return ok, "a table {domains =, keywords =, bins =}"
+  end,
   unpaid = text, -- set it, and billing refuses writes: the word that the answer's `status` holds
   port = natural(0), -- serve only; 0 is any free one
 }
 local DEFAULTS = { records = 20000, seed = 1, from = "2026-01-01", days = 90, latency_ms = 0, faults = "",
   page_cap = 1000, cache_bytes = 0, port = 0 }
-local LIMITS = { domains = 10, keywords = 10, bins = 10 }
 
 local function check_options(given)
   local options = {}
@@ -102,8 +106,8 @@ local function api(self, req)
   return faults.instead(hit) or faults.spoil(hit, routes.api(self, req, hit))
 end
 
---- Answers one request {method, path, query, headers (names in lower case), body} with {status, headers, body, delay_ms,
--- truncate, slow}, as core.httpd's request:answer takes it.
+--- Answers one request {method, path, query, headers (names in lower case), body} with {status, headers, body,
+-- delay_ms, truncate, slow}, as core.httpd's request:answer takes it.
 function methods:handle(req)
   self.requests = self.requests + 1
   local id = ("sim-%08x-%08d"):format(self.run, self.requests)

@@ -30,7 +30,7 @@ static struct {
 
 typedef enum { RECEIVING, READY, TAKEN, ANSWERED, SENDING } phase;
 
-/* One HTTP request from its first header to its last byte; libmicrohttpd carries the pointer and says when it is over. */
+/* One HTTP request from its first header to its last byte; the library carries the pointer and says when it is over. */
 typedef struct request {
   struct request *prev, *next;
   df_httpd *server;
@@ -55,7 +55,6 @@ typedef struct reader {
   size_t piece; /* bytes per turn, or 0 */
   int pause_ms;
   uint64_t turn_end; /* this turn sends up to here */
-  size_t len;        /* bytes announced */
   char bytes[];
 } reader;
 
@@ -92,7 +91,8 @@ static int load(df_error *err) {
   if (mhd.loaded) return 0;
   void *lib = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
   if (lib == NULL)
-    return df_fail(err, DF_CONFIG, "the HTTP server needs libmicrohttpd.so.12 (Debian package libmicrohttpd12): %s", dlerror());
+    return df_fail(err, DF_CONFIG, "the HTTP server needs libmicrohttpd.so.12 (Debian package libmicrohttpd12): %s",
+                   dlerror());
 #define LOAD(name)                                                                                  \
   do {                                                                                              \
     void *symbol = dlsym(lib, "MHD_" #name);                                                        \
@@ -232,8 +232,8 @@ int df_httpd_start(df_httpd **out, int port, df_error *err) {
   addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   errno = 0;
   h->daemon = mhd.start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, (uint16_t)port, NULL, NULL, on_access, h,
-                               MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&addr, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-                               h, MHD_OPTION_CONNECTION_TIMEOUT, 60U, MHD_OPTION_END);
+                               MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&addr, MHD_OPTION_NOTIFY_COMPLETED,
+                               on_completed, h, MHD_OPTION_CONNECTION_TIMEOUT, 60U, MHD_OPTION_END);
   if (h->daemon == NULL) {
     free(h);
     return df_fail(err, DF_CONFIG, "cannot listen on 127.0.0.1:%d: %s", port, errno != 0 ? strerror(errno) : "refused");
@@ -261,10 +261,12 @@ static int64_t wake(df_httpd *h, int64_t now) {
   return next;
 }
 
-/* Waits for the sockets or until `until`. With handlers installed, signals come only inside ppoll, where they end it. */
+/* Waits for the sockets or until `until`. A stop signal is held back until ppoll, which it ends, so that none falls
+   between the look at the flag and the wait. */
 static void wait_for_events(df_httpd *h, int64_t now, int64_t until) {
   MHD_UNSIGNED_LONG_LONG own;
-  if (mhd.get_timeout(h->daemon, &own) == MHD_YES && own < (unsigned long long)(until - now)) until = now + (int64_t)own;
+  if (mhd.get_timeout(h->daemon, &own) == MHD_YES && own < (unsigned long long)(until - now))
+    until = now + (int64_t)own;
   struct timespec wait = {.tv_sec = (until - now) / 1000, .tv_nsec = (until - now) % 1000 * 1000000};
   struct pollfd fd = {.fd = h->epoll_fd, .events = POLLIN};
   if (!signals_on) {
@@ -288,8 +290,8 @@ int df_httpd_step(df_httpd *h, df_httpd_request *out, int timeout_ms) {
     for (request *r = h->first; r != NULL; r = r->next) {
       if (r->phase != READY) continue;
       r->phase = TAKEN;
-      *out = (df_httpd_request){r->id,      r->method, r->path, r->pairs, r->n_pairs, r->body.len > 0 ? r->body.data : "",
-                                r->body.len};
+      const char *body = r->body.len > 0 ? r->body.data : "";
+      *out = (df_httpd_request){r->id, r->method, r->path, r->pairs, r->n_pairs, body, r->body.len};
       return 1;
     }
     if (signalled || now >= deadline) return 0;
@@ -330,11 +332,11 @@ static struct MHD_Response *make_response(request *r, const df_httpd_answer *a) 
   }
   reader *b = malloc(sizeof *b + a->body_len);
   if (b == NULL) return NULL;
-  *b = (reader){.req = r, .end = a->body_len, .piece = a->slow_bytes, .pause_ms = a->slow_ms, .len = a->body_len};
+  *b = (reader){.req = r, .end = a->body_len, .piece = a->slow_bytes, .pause_ms = a->slow_ms};
   if (a->truncate && a->truncate_at < b->end) b->end = a->truncate_at;
   if (a->body_len > 0) memcpy(b->bytes, a->body, a->body_len);
   size_t block = a->slow_bytes != 0 && a->slow_bytes < 16384 ? a->slow_bytes : 16384;
-  struct MHD_Response *response = mhd.create_response_from_callback(b->len, block, read_body, b, free);
+  struct MHD_Response *response = mhd.create_response_from_callback(a->body_len, block, read_body, b, free);
   if (response == NULL) free(b);
   return response;
 }
@@ -344,7 +346,8 @@ int df_httpd_answer_to(df_httpd *h, uint64_t id, const df_httpd_answer *a, df_er
   while (r != NULL && (r->id != id || r->phase != TAKEN)) r = r->next;
   if (r == NULL) return df_fail(err, DF_CONFIG, "this request was answered already");
   r->status = a->status != 0 ? a->status : 200;
-  if (r->status < 200 || r->status > 599) return df_fail(err, DF_CONFIG, "status %d is not between 200 and 599", r->status);
+  if (r->status < 200 || r->status > 599)
+    return df_fail(err, DF_CONFIG, "status %d is not between 200 and 599", r->status);
   struct MHD_Response *response = make_response(r, a);
   if (response == NULL) return df_fail(err, DF_LIMIT, "out of memory");
   for (size_t i = 0; i < a->n_headers; i++) {

@@ -15,8 +15,8 @@ function admin.note(sim, req, status, id)
   for key in pairs(req.query) do keys[#keys + 1] = key end
   table.sort(keys)
   for i, key in ipairs(keys) do parts[i] = key .. "=" .. req.query[key] end
-  sim.log[sim.api_requests % LOG_LENGTH + 1] = json.object("n", sim.api_requests, "method", req.method, "path", req.path,
-    "query", table.concat(parts, "&"), "status", status, "request_id", id)
+  sim.log[sim.api_requests % LOG_LENGTH + 1] = json.object("n", sim.api_requests, "method", req.method,
+    "path", req.path, "query", table.concat(parts, "&"), "status", status, "request_id", id)
 end
 
 local function log(sim)
@@ -24,7 +24,8 @@ local function log(sim)
   for n = math.max(1, sim.api_requests - LOG_LENGTH + 1), sim.api_requests do
     entries[#entries + 1] = sim.log[n % LOG_LENGTH + 1]
   end
-  return { status = 200, headers = {}, body = json.object("total", sim.api_requests, "requests", json.array(entries))[1] }
+  local body = json.object("total", sim.api_requests, "requests", json.array(entries))
+  return { status = 200, headers = {}, body = body[1] }
 end
 
 -- dataset, input, from (inclusive), to (exclusive), page: ids in time order, one a line, 100,000 a page.

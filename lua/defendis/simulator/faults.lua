@@ -1,7 +1,7 @@
 -- faults.lua: misbehaviour on request, decided per request by a generator that only the seed and a counter feed.
 --
--- Each of 429, 429-bare, 500, 502, 503 (answered instead of doing anything), truncate, slow, badjson (done to an answer of
--- 200), repeat, totals, emptymore (done to a list) happens with its own probability.
+-- Each happens with its own probability: 429, 429-bare, 500, 502, 503 are answered instead of doing anything; truncate,
+-- slow, badjson are done to an answer of 200; repeat, totals, emptymore are done to a list.
 local catalog = require "defendis.catalog"
 local json = require "defendis.simulator.json"
 local random = require "defendis.simulator.random"

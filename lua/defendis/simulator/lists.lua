@@ -42,6 +42,9 @@ function lists.descending(query)
   return nil, "Invalid sortOrder"
 end
 
+local ENVELOPE = '{"data":[%s],"paging":{"currentPage":%d,"pageSize":%d,"totalRecords":%d,"totalPages":%d,' ..
+  '"hasMore":%s,"nextPage":%s}}'
+
 --- One page as an answer. total: how many there are; draw(first, last): JSON text of elements first to last, from 0.
 function lists.answer(total, paging, hit, draw)
   local page, size = paging.page, paging.size
@@ -55,9 +58,8 @@ function lists.answer(total, paging, hit, draw)
     local change = (hit.coin or total == 0) and 1 or -1
     total, pages = total + change, math.max(0, pages + change)
   end
-  local envelope = '],"paging":{"currentPage":%d,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"hasMore":%s,"nextPage":%s}}'
-  return { status = 200, headers = {}, body = '{"data":[' .. body ..
-    envelope:format(page, size, total, pages, tostring(more), more and tostring(page + 1) or "null") }
+  return { status = 200, headers = {}, body = ENVELOPE:format(body, page, size, total, pages, tostring(more),
+    more and tostring(page + 1) or "null") }
 end
 
 return lists

@@ -29,7 +29,9 @@ function workspace.new(options)
   local group = self:add_group{ name = "Default", description = "Everything we own" }
   for kind in pairs(catalog.kinds) do self.items[kind] = {} end
   for _, kind in ipairs{ "domain", "bin", "executive", "keyword", "assets", "ransom" } do
-    for _, value in ipairs(INITIAL[kind]) do self:add_item(kind, { [catalog.kinds[kind]] = value, watchlistid = group.id }) end
+    for _, value in ipairs(INITIAL[kind]) do
+      self:add_item(kind, { [catalog.kinds[kind]] = value, watchlistid = group.id })
+    end
   end
   return self
 end
@@ -44,7 +46,7 @@ local function merge(into, fields)
   for key, value in pairs(fields) do
     local kind = type(value)
     if type(key) == "string" and key ~= "id" and key ~= "createdAt"
-      and (kind == "string" or kind == "number" or kind == "boolean") then
+      and (kind == "string" or kind == "boolean" or kind == "number" and value - value == 0) then
       into[key] = value
     end
   end
@@ -73,7 +75,7 @@ local function check_value(self, kind, fields, own_id)
   if type(value) ~= "string" or value == "" or #value > 253 then return ("Missing required field: %s"):format(key) end
   if SHAPE[kind] and not value:find(SHAPE[kind]) then return ("Invalid %s"):format(key) end
   for _, item in ipairs(self.items[kind]) do
-    if item[key]:lower() == value:lower() and item.id ~= own_id then return ("Already in the watchlist: %s"):format(key) end
+    if item[key]:lower() == value:lower() and item.id ~= own_id then return "Already in the watchlist: " .. key end
   end
   if fields.watchlistid ~= nil and not find(self.groups, fields.watchlistid) then return "Unknown watchlistid" end
 end
