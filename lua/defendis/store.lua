@@ -224,6 +224,44 @@ function Store:group_events(rule, grp, from_ms, to_ms)
     rule_key(self, rule), grp, from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms)
 end
 
+-- Groups of consecutive rows, as far as one of them is at or after from_ms.
+local function gather(from_ms, next_row, state, _, closing)
+  local grp, time, id, member, value = next_row(state)
+  return function()
+    while grp do
+      local current, events, n, new = grp, {}, 0, false
+      repeat
+        n = n + 1
+        events[n] = { time = time, id = id, member = member, value = value }
+        new = new or time >= from_ms
+        grp, time, id, member, value = next_row(state)
+      until grp ~= current
+      if new then return current, events end
+    end
+  end, nil, nil, closing
+end
+
+-- for grp, events in ...: the groups with an event in [from_ms, to_ms), each with its events in [from_ms - back_ms, to_ms) as an array of
+-- {time, id, member, value} by time, id and member. Sorts them all at once unless most of them would only be history.
+function Store:each_group(rule, back_ms, from_ms, to_ms)
+  local first = from_ms - back_ms
+  if back_ms <= 4 * (to_ms - from_ms) then
+    return gather(from_ms, self.db:rows([[SELECT grp, time_ms, id, member, value FROM event WHERE rule = ? AND day BETWEEN ? AND ?
+      AND time_ms >= ? AND time_ms < ? ORDER BY grp, time_ms, id, member]], rule_key(self, rule), first // DAY_MS, (to_ms - 1) // DAY_MS,
+      first, to_ms))
+  end
+  local groups, state, control, closing = self:groups_between(rule, from_ms, to_ms)
+  return function()
+    control = groups(state, control)
+    if not control then return nil end
+    local events = {}
+    for time, id, member, value in self:group_events(rule, control, first, to_ms) do
+      events[#events + 1] = { time = time, id = id, member = member, value = value }
+    end
+    return control, events
+  end, nil, nil, closing
+end
+
 -- Forgets the events of days that ended before before_ms (whole days, so that it costs what it removes), or the
 -- firing states older than before_ms. -> rows removed, or nil, err.
 function Store:drop_events(rule, before_ms)

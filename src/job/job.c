@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "job/local.h"
+#include "job/pool.h"
 #include "job/sandbox.h"
 
 enum { HOOK_EVERY = 1000, DEFAULT_TIMEOUT_MS = 30000 };
@@ -19,6 +20,7 @@ struct df_job {
   df_context context;
   lua_State *L;
   lua_State *co; /* the coroutine that runs main */
+  df_pool pool;
   df_find_module find;
   df_job_status status;
   int args_on_stack;
@@ -42,14 +44,13 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
   size_t old = ptr == NULL ? 0 : osize;
   if (nsize == 0) {
     job->memory_used -= old;
-    free(ptr);
-    return NULL;
+    return df_pool_resize(&job->pool, ptr, old, 0);
   }
   if (job->memory_limit > 0 && nsize > old && job->memory_used - old + nsize > job->memory_limit) {
     job->exceeded = "memory";
     return NULL;
   }
-  void *block = realloc(ptr, nsize);
+  void *block = df_pool_resize(&job->pool, ptr, old, nsize);
   if (block != NULL) job->memory_used = job->memory_used - old + nsize;
   return block;
 }
@@ -160,6 +161,7 @@ int df_job_new(df_job **out, const df_job_options *o, df_error *err) {
   }
   job->L = lua_newstate(allocate, job);
   if (job->L == NULL) {
+    df_pool_free(&job->pool);
     free(job);
     return df_fail(err, DF_LIMIT, "no memory for a Lua state; raise the memory budget");
   }
@@ -180,6 +182,7 @@ int df_job_new(df_job **out, const df_job_options *o, df_error *err) {
 void df_job_free(df_job *job) {
   if (job == NULL) return;
   lua_close(job->L);
+  df_pool_free(&job->pool);
   job->context.port->abandon(job->context.port, job);
   free(job);
 }

@@ -176,13 +176,8 @@ end
 -- The groups of a correlation that have something new, decided one by one.
 function Commit:decide(c, from, to)
   local store, set = self.store, self.set
-  for group in store:groups_between(c.key, from, to) do
-    local rows, state, first, _ <close> = store:group_events(c.key, group, from - c.timespan_ms, to)
-    local function next_event()
-      local time, id, member, value = rows(state, first)
-      return time and { time = time, id = id, member = member, value = value }
-    end
-    local findings, fired = set:evaluate(c.key, group, next_event, from, store:fired(c.key, group))
+  for group, events in store:each_group(c.key, c.timespan_ms, from, to) do
+    local findings, fired = set:evaluate(c.key, group, events, from, store:fired(c.key, group))
     table.move(findings, 1, #findings, #self.out.found + 1, self.out.found)
     if fired then store:set_fired(c.key, group, fired, math.tointeger(fired)) end
   end
