@@ -161,7 +161,7 @@ describe("simulator", function()
       from = "2026-02-01" }, nil, {})
     assert.equal(tostring(#expected), answer.headers["x-total"])
     assert.equal(table.concat(expected, "\n") .. "\n", body)
-    refused(400, "unknown dataset 'dataleaks.document' (did you mean 'dataleaks.documents'?)", "GET", "/simulator/ids",
+    refused(400, 'unknown dataset "dataleaks.document", nearest dataset "dataleaks.documents"', "GET", "/simulator/ids",
       { dataset = "dataleaks.document", input = "x" })
   end)
 
@@ -194,10 +194,10 @@ describe("simulator", function()
   end)
 
   it("raises on unknown options and faults, naming the nearest, and on wrong values", function()
-    assert.error_matches(function() simulator.new{ record = 1 } end, "'record' %(did you mean 'records'%?%)")
+    assert.error_matches(function() simulator.new{ record = 1 } end, '"record", nearest option "records"')
     assert.error_matches(function() simulator.new{ records = -1 } end, "option 'records' must be a whole number from 0")
     assert.error_matches(function() simulator.new{ from = "2026-13-01" } end, "option 'from' must be a date")
-    assert.error_matches(function() simulator.new{ faults = "trunkate=1" } end, "did you mean 'truncate'")
+    assert.error_matches(function() simulator.new{ faults = "trunkate=1" } end, 'nearest fault "truncate"')
     assert.error_matches(function() simulator.new{ faults = "429=2" } end, "probability from 0 to 1")
   end)
 end)

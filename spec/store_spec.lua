@@ -55,12 +55,14 @@ describe("the state of ingestion", function()
     it("gives back a window as it was put, with what each sink got", function()
       assert.is_nil(s:window("d", "i", 1, 2))
       put(1, 2, "walked", { pass = 2, walks = 3, page_size = 100, next_page = 4, total_pages = 9, announced = 850,
-        pass_pages = 1, pass_received = 100, pass_unique = 98, pass_before = 97, pages = 3, received = 300, unique = 290, duplicate = 9, dead = 1, normalized = 290, replaced = 2,
+        pass_pages = 1, pass_received = 100, pass_unique = 98, pass_before = 97,
+        pages = 3, received = 300, unique = 290, duplicate = 9, dead = 1, normalized = 290, replaced = 2,
         reason = "cap", request_id = "r-1", updated_ms = 5, emitted = { jsonl = 290, hec = 100 } })
       local row = s:window("d", "i", 1, 2)
       assert.same({ dataset = "d", input = "i", from = 1, to = 2, state = "walked", pass = 2, walks = 3,
         page_size = 100, next_page = 4, total_pages = 9, announced = 850, pass_pages = 1, pass_received = 100,
-        pass_unique = 98, pass_before = 97, pages = 3, received = 300, unique = 290,
+        pass_unique = 98, pass_before = 97,
+        pages = 3, received = 300, unique = 290,
         duplicate = 9, dead = 1, normalized = 290, replaced = 2, reason = "cap", request_id = "r-1", updated_ms = 5,
         emitted = { jsonl = 290, hec = 100 } }, row)
       row.state, row.reason, row.emitted.hec = "closed", nil, 290
@@ -187,6 +189,43 @@ describe("the state of ingestion", function()
       assert.same({ "a", "c" }, collect(s:groups_between("r", 2 * DAY, 5 * DAY)))
       assert.same({ "b" }, collect(s:groups_between("r", 0, 2 * DAY)))
       assert.same({}, collect(s:groups_between("x", 0, 9 * DAY)))
+    end)
+
+    it("come group by group the same whether they are sorted at once or sought one by one", function()
+      math.randomseed(7)
+      local kept = {}
+      for i = 1, 600 do
+        local grp, time = "g" .. math.random(9), math.random(0, 40 * DAY)
+        s:add_event("r", grp, time, ("i%03d"):format(i), "m", i)
+        s:add_event("other", grp, time, "x", "m", i)
+        kept[i] = { grp = grp, time = time, id = ("i%03d"):format(i) }
+      end
+      table.sort(kept, function(a, b) return a.time < b.time or a.time == b.time and a.id < b.id end)
+      -- the first reads a little history and sorts, the second mostly history and seeks
+      for _, c in ipairs{ { back = DAY, from = 10 * DAY, to = 20 * DAY },
+        { back = 30 * DAY, from = 31 * DAY, to = 31 * DAY + DAY // 4 } } do
+        local expected, order = {}, {}
+        for _, e in ipairs(kept) do
+          if e.time >= c.from - c.back and e.time < c.to then
+            expected[e.grp] = expected[e.grp] or {}
+            table.insert(expected[e.grp], e.id)
+            if e.time >= c.from then expected[e.grp].new = true end
+          end
+        end
+        for grp, ids in pairs(expected) do if ids.new then order[#order + 1] = grp end end
+        table.sort(order)
+        assert.is_true(#order > 0)
+        local n = 0
+        for grp, found in s:each_group("r", c.back, c.from, c.to) do
+          n = n + 1
+          assert.equal(order[n], grp)
+          local ids = {}
+          for i, e in ipairs(found) do ids[i] = e.id end
+          expected[grp].new = nil
+          assert.same(expected[grp], ids)
+        end
+        assert.equal(#order, n)
+      end
     end)
 
     it("can be added and dropped while their groups are walked", function()

@@ -24,7 +24,8 @@ function cli.exit_code(err) return type(err) == "table" and EXIT[err.kind] or 1 
 local function build(wanted)
   local argparse = require "argparse"
   local parser = argparse("defendis", "Pulls leak intelligence out of the Defendis API without losing a record, and runs rules on it.")
-  parser:epilog "Exit codes: 0 done, 1 script or rule failed, 2 usage or configuration, 3 refused by the API, 4 not reachable, 5 budget exceeded, 6 incomplete."
+  parser:epilog("Exit codes: 0 done, 1 script or rule failed, 2 usage or configuration, 3 refused by the API, 4 not reachable, "
+    .. "5 budget exceeded, 6 incomplete.")
   parser:command_target "command"
   parser:flag("--version", "Print the version."):action(function()
     print("defendis " .. require("defendis.core").version)

@@ -15,7 +15,7 @@ Client.__metatable = false
 Client.__index = methods
 
 local function positive(v)
-  if type(v) ~= "number" or not (v > 0) then return "a number over 0 expected" end
+  if type(v) ~= "number" or v ~= v or v <= 0 then return "a number over 0 expected" end
 end
 
 local OPTIONS = {
@@ -180,13 +180,15 @@ end
 --- The calls of one watchlist kind: list(query), add(item), update(id, item), delete(ids). Each returns `data`, or nil, err.
 function client.watchlist(owner, kind)
   local base = "/api/v1/watchlists/" .. kind
-  local list = {}
-  function list:each(query) return methods.each(owner, "watchlists." .. kind, query) end
-  function list:list(query) return data_of(methods.get(owner, base, query)) end
-  function list:add(item) return data_of(methods.request(owner, "POST", base, { body = item })) end
-  function list:update(id, item) return data_of(methods.request(owner, "PUT", base .. "/" .. client.segment(id), { body = item })) end
-  function list:delete(ids) return data_of(methods.request(owner, "POST", base .. "/delete", { body = { ids = json.array(ids) } })) end
-  return list
+  return {
+    each = function(_, query) return methods.each(owner, "watchlists." .. kind, query) end,
+    list = function(_, query) return data_of(methods.get(owner, base, query)) end,
+    add = function(_, item) return data_of(methods.request(owner, "POST", base, { body = item })) end,
+    update = function(_, id, item) return data_of(methods.request(owner, "PUT", base .. "/" .. client.segment(id), { body = item })) end,
+    delete = function(_, ids)
+      return data_of(methods.request(owner, "POST", base .. "/delete", { body = { ids = json.array(ids) } }))
+    end,
+  }
 end
 
 --- Text as one segment of a path, percent-encoded.

@@ -24,7 +24,8 @@ function ledger.verify(store, filter)
   local sum = { windows = 0, announced = 0, received = 0, unique = 0, duplicate = 0, dead = 0, problems = {} }
   local reached, first = {}, filter.from
   local function problem(row, from, to, message)
-    sum.problems[#sum.problems + 1] = { dataset = row.dataset, input = row.input, from = api.date(from), to = api.date(to), message = message }
+    sum.problems[#sum.problems + 1] = { dataset = row.dataset, input = row.input, from = api.date(from), to = api.date(to),
+      message = message }
   end
   for row in store:windows{ from = filter.from, to = filter.to } do
     local key = row.dataset .. "\0" .. row.input

@@ -8,7 +8,7 @@
 local admin = require "defendis.simulator.admin"
 local cache = require "defendis.simulator.cache"
 local calendar = require "defendis.simulator.calendar"
-local catalog = require "defendis.catalog"
+local check = require "defendis.check"
 local data = require "defendis.simulator.data"
 local faults = require "defendis.simulator.faults"
 local json = require "defendis.simulator.json"
@@ -50,11 +50,11 @@ local DEFAULTS = { records = 20000, seed = 1, from = "2026-01-01", days = 90, la
 local function check_options(given)
   local options = {}
   for key, value in pairs(given or {}) do
-    local check = OPTIONS[key]
-    if not check then
-      error(("unknown option '%s' (did you mean '%s'?)"):format(key, catalog.nearest(tostring(key), OPTIONS)), 3)
+    local validate = OPTIONS[key]
+    if not validate then
+      error(check.unknown(key, OPTIONS, "option"), 3)
     end
-    local ok, what = check(value)
+    local ok, what = validate(value)
     if not ok then error(("option '%s' must be %s"):format(key, what), 3) end
     options[key] = value
   end

@@ -41,8 +41,8 @@ CREATE TABLE dead(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT
 local TABLES = {
   { "setting", "space", "key", "value" },
   { "ledger", "dataset", "input", "from", "to", "state", "pass", "walks", "page_size", "next_page", "total_pages",
-    "announced", "pass_pages", "pass_received", "pass_unique", "pass_before", "pages", "received", "unique", "duplicate", "dead", "normalized", "replaced", "reason", "request_id",
-    "updated_ms" },
+    "announced", "pass_pages", "pass_received", "pass_unique", "pass_before", "pages", "received", "unique", "duplicate",
+    "dead", "normalized", "replaced", "reason", "request_id", "updated_ms" },
   { "emitted", "dataset", "input", "from", "to", "sink", "documents" },
   { "seen", "day", "key", blob = "key" },
   { "pass", "dataset", "input", "from", "key", blob = "key" },
@@ -53,7 +53,8 @@ local TABLES = {
 }
 
 local LEDGER = table.move(TABLES[2], 2, #TABLES[2], 1, {})
-local DEFAULTS = { state = "open", pass = 1, walks = 0, pass_pages = 0, pass_received = 0, pass_unique = 0, pages = 0, received = 0, unique = 0, duplicate = 0, dead = 0,
+local DEFAULTS = { state = "open", pass = 1, walks = 0, pass_pages = 0, pass_received = 0, pass_unique = 0,
+  pages = 0, received = 0, unique = 0, duplicate = 0, dead = 0,
   normalized = 0, replaced = 0, updated_ms = 0 }
 
 local function quoted(columns, format)

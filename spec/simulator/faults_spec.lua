@@ -100,7 +100,7 @@ describe("simulated faults", function()
     local body
     body, answer = ask("POST", "/simulator/fault", { set = "504=1" })
     assert.equal(400, answer.status)
-    assert.matches("unknown fault '504' %(did you mean '50%d'%?%)", body.error)
+    assert.matches('unknown fault "504", nearest fault "50%d"', body.error)
     ask("POST", "/simulator/fault")
     _, answer = ask("GET", PATH, QUERY)
     assert.equal(200, answer.status)

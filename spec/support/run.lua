@@ -1,4 +1,6 @@
 -- run.lua: programs as a user starts them: the command, and the simulator beside it.
+local scratch = require "support.scratch"
+
 local run = {}
 
 local BUILD = os.getenv("DEFENDIS_BUILD") or "build"
@@ -7,29 +9,21 @@ run.bin = BUILD .. "/defendis"
 --- A fresh folder of this test's own, removed by run.clean().
 local folders = {}
 function run.folder()
-  local p = io.popen("mktemp -d")
-  local path = p:read("l")
-  p:close()
+  local path = scratch.dir()
   folders[#folders + 1] = path
   return path
 end
 
 function run.clean()
-  for _, path in ipairs(folders) do os.execute("rm -rf '" .. path .. "'") end
+  for _, path in ipairs(folders) do scratch.remove(path) end
   folders = {}
 end
 
-function run.read(path)
-  local f = assert(io.open(path, "rb"))
-  local text = f:read("a")
-  f:close()
-  return text
-end
+run.read = scratch.read
 
+--- Returns the path.
 function run.write(path, text)
-  local f = assert(io.open(path, "wb"))
-  f:write(text)
-  f:close()
+  scratch.write(path, text)
   return path
 end
 
@@ -68,15 +62,5 @@ function run.simulator(line)
   end
   return sim
 end
-
---- Open descriptors of this process.
-function run.handles()
-  local n, p = 0, io.popen("ls /proc/" .. run.pid() .. "/fd | wc -l")
-  n = tonumber(p:read("l"))
-  p:close()
-  return n
-end
-
-function run.pid() return io.open("/proc/self/stat"):read("n") end
 
 return run

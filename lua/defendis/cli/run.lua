@@ -23,10 +23,12 @@ local function size(text)
   return n and n > 0 and n < 1 << 32 and n * UNITS[unit] or nil
 end
 
+local function config(...) return nil, check.error("config", string.format(...)) end
+
 local function prepare(args)
   local timeout, memory = require("defendis.time").span(args.timeout), size(args.memory)
-  if not timeout or timeout <= 0 then return nil, check.error("config", ('--timeout "%s" is not a time such as 30s'):format(args.timeout)) end
-  if not memory then return nil, check.error("config", ('--memory "%s" is not a size such as 64M'):format(args.memory)) end
+  if not timeout or timeout <= 0 then return config('--timeout "%s" is not a time such as 30s', args.timeout) end
+  if not memory then return config('--memory "%s" is not a size such as 64M', args.memory) end
   local text, err = common.read_file(args.script)
   if not text then return nil, err end
   local named

@@ -16,8 +16,10 @@ end
 function simulate.run(args)
   local latency = time.span(args.latency)
   if not latency then return nil, check.error("config", ('--latency "%s" is not a time such as 50ms or 2s'):format(args.latency)) end
-  return require("defendis.simulator").serve{ port = args.port, records = args.records, seed = args.seed, latency_ms = latency,
-    faults = args.fault, cache_bytes = args.cache }
+  local ok, code, err = pcall(require("defendis.simulator").serve, { port = args.port, records = args.records, seed = args.seed,
+    latency_ms = latency, faults = args.fault, cache_bytes = args.cache })
+  if not ok then return nil, check.error("config", (tostring(code):gsub("^[^:]+:%d+: ", ""))) end
+  return code, err
 end
 
 return simulate

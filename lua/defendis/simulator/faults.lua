@@ -2,7 +2,7 @@
 --
 -- Each happens with its own probability: 429, 429-bare, 500, 502, 503 are answered instead of doing anything; truncate,
 -- slow, badjson are done to an answer of 200; repeat, totals, emptymore are done to a list.
-local catalog = require "defendis.catalog"
+local check = require "defendis.check"
 local json = require "defendis.simulator.json"
 local random = require "defendis.simulator.random"
 
@@ -24,7 +24,7 @@ function faults.parse(text)
       return nil, ("fault '%s' is not name=probability with a probability from 0 to 1"):format(item)
     end
     if not KNOWN[name] then
-      return nil, ("unknown fault '%s' (did you mean '%s'?)"):format(name, catalog.nearest(name, KNOWN))
+      return nil, check.unknown(name, KNOWN, "fault")
     end
     rates[name] = rate
   end
