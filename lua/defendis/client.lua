@@ -96,6 +96,24 @@ function methods:get(path, query) return self:request("GET", path, { query = que
 --- Is the API there? Needs no key. Returns {status = "ok"}, or nil, err.
 function methods:health() return self:request("GET", "/health", { key = false }) end
 
+-- One page, asked for again (twice at most) while it contradicts what came before. Returns answer, pager, step, detail, or raises.
+local function checked_page(self, path, query, pager)
+  local answer, attempt, step, detail
+  for _ = 1, 3 do
+    if answer then answer.page:close() end
+    local id, err = self.handle:submit{ method = "GET", path = path, query = query, decode = "page" }
+    if not id then error(err, 0) end
+    answer, err = task.await(id)
+    if not answer then error(enrich(err), 0) end
+    attempt = pager:copy()
+    step, detail = attempt:feed(answer.page)
+    if step == "next" or step == "done" then return answer, attempt, step, detail end
+  end
+  answer.page:close()
+  detail.request_id = answer.request_id
+  error(detail, 0)
+end
+
 --- The pages of a list, in order. path: list endpoint; query: parameters, sent unchanged with each page (pageSize: 100).
 -- Iterates page userdata (see core.json.page); raises an error table on failure, so a list that ends is whole.
 function methods:pages(path, query)
@@ -106,16 +124,9 @@ function methods:pages(path, query)
   return function()
     if not following then return nil end
     fixed.page = following
-    local id, fault = self.handle:submit{ method = "GET", path = path, query = fixed, decode = "page" }
-    if not id then error(fault, 0) end
-    local answer, err = task.await(id)
-    if not answer then error(enrich(err), 0) end
-    local step, detail = pager:feed(answer.page)
-    if step ~= "next" and step ~= "done" then
-      detail.request_id = answer.request_id
-      error(detail, 0)
-    end
-    following = step == "next" and detail or nil
+    local answer, step
+    answer, pager, step, following = checked_page(self, path, fixed, pager)
+    if step == "done" then following = nil end
     return answer.page, answer
   end
 end

@@ -111,12 +111,21 @@ void df_http_free(df_http *h) {
   free(h);
 }
 
+/* Room for what was announced, once: growing step by step would move a page several times. A wrong figure does no harm. */
+static void reserve_body(transfer *t) {
+  curl_off_t announced = 0;
+  if (api.easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced) == CURLE_OK && announced > 0 &&
+      (uint64_t)announced <= t->max_body)
+    (void)df_buf_reserve(&t->answer->body, (size_t)announced);
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *arg) {
   transfer *t = arg;
   if (size * n > t->max_body - t->answer->body.len) {
     t->too_big = 1;
     return 0;
   }
+  if (t->answer->body.len == 0) reserve_body(t);
   return df_buf_add(&t->answer->body, data, size * n) == 0 ? size * n : 0;
 }
 

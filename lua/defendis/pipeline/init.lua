@@ -242,7 +242,7 @@ function pipeline.run(plan, options)
     stream.fields = fields_of(plan.set, stream)
     progress(run, stream)
   end
-  run.prefetch = prefetch.new(client, planner(run), plan.concurrency * 2)
+  run.prefetch = prefetch.new(client, planner(run), plan.concurrency + 4)
   ok, err = run:walk_all()
   local totals = run.commit.totals
   return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings, late = totals.late,
