@@ -101,6 +101,7 @@ function file.host() return { uuid5 = core.hash.uuid5, null = core.json.null, ar
 -- The sandbox of a pipeline file: constructors and nothing else.
 local function environment(made)
   local env = {}
+  -- Only notes what it was given: it is checked when the file has returned.
   function env.pipeline(options)
     made.line = debug.getinfo(2, "l").currentline
     made.options = options
