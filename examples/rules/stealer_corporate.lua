@@ -10,7 +10,7 @@ return rule{
   match = function(r) return get(r, "source.type") == "stealer" and get(r, "email") ~= nil end,
   level_for = function(r) return r.severity == "critical" and "critical" or "high" end,
   generate = true, -- three_services counts these records; each is an alert of its own all the same
-  dedup = function(r) return { r.email:lower(), get(r, "domain") or "" } end,
+  dedup = function(r) return { r.email:lower(), get(r, "source.name") or "" } end,
   suppress = "24h",
 
   tests = {

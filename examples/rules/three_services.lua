@@ -1,7 +1,7 @@
 -- Passwords for three services of one person in one day: the machine they came from is compromised, not one account.
 local function leak(person, service, at)
-  return { email = person .. "@acme.example", domain = service .. ".acme.example", leakedAt = at,
-    source = { name = "redline", type = "stealer" } }
+  return { email = person .. "@acme.example", domain = "acme.example", leakedAt = at,
+    source = { name = service, malware = "redline", type = "stealer" } }
 end
 
 return correlation{
@@ -11,7 +11,7 @@ return correlation{
   rules = { "stealer_corporate" },
   group_by = { "email" },
   timespan = "24h",
-  condition = { field = "domain", gte = 3 },
+  condition = { field = "source.name", gte = 3 },
   level = "critical",
 
   tests = {

@@ -44,6 +44,7 @@ end
 
 --- The same, but raises what open returns as an error: for `local client <close> = defendis.client{...}`.
 function client.new(options)
+  check.argument(options or {}, OPTIONS, "defendis.client") -- here too, so that the caller's line is named
   local self, err = client.open(options)
   if not self then error(err, 0) end
   return self

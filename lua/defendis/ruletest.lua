@@ -43,8 +43,9 @@ local function difference(expect, got, path, null, out)
   return out
 end
 
+-- Each runs one test of a definition: (set, def, test) -> nothing when it holds, else what does not.
 local kinds = {}
-
+-- The document has what `expect` says.
 function kinds.normalizer(set, def, test)
   local map = def.compiled.map
   local ok, doc = pcall(map, test.input)
@@ -54,6 +55,7 @@ function kinds.normalizer(set, def, test)
   if #lines > 0 then return table.concat(lines, "\n") end
 end
 
+-- The record matches, or not, with the level that is expected.
 function kinds.rule(_, def, test)
   local rule = def.compiled
   local ok, hit = pcall(rule.match, test.record)
@@ -120,6 +122,7 @@ local function earlier(a, b)
   return a.member < b.member
 end
 
+-- As many findings come out of the events as are expected.
 function kinds.correlation(set, def, test)
   local groups, names = grouped(set, def.compiled, test)
   if not groups then return names end

@@ -16,7 +16,7 @@ function runner.main(name, source, input_text, args_text)
   local value = chunk(input, args)
   if type(value) == "function" then value = value(input, args) end
   if value == nil then value = json.null end
-  local text, err = json.encode(value)
+  local text, err = json.encode(value, { sort_keys = true })
   if not text then error({ kind = "script", message = name .. ": the result cannot be written as JSON: " .. err.message }) end
   return text
 end

@@ -93,6 +93,7 @@ local function same(row) return row end
 local Store = {}
 Store.__index = Store
 
+-- Closes the file; an open transaction is undone.
 function Store:close() self.db:close() end
 Store.__close = Store.close
 

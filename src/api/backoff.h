@@ -12,6 +12,7 @@ typedef struct df_rng {
   uint64_t state;
 } df_rng;
 
+/* The next 64 random bits. */
 uint64_t df_rng_next(df_rng *rng);
 
 /* Full jitter: uniform in 0..min(60 s, 1 s * 2^n), milliseconds. n counts retries from 0; negative is 0. */

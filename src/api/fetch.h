@@ -63,6 +63,7 @@ typedef struct df_fetch {
   df_error error;       /* filled once, when the step is FAILED */
 } df_fetch;
 
+/* Prepares a call; nothing is sent yet. policy is copied, seed starts the jitter of its waits. */
 void df_fetch_init(df_fetch *f, const df_fetch_policy *policy, df_ratelimit *limiter, uint64_t seed);
 
 /* What the call wants at monotonic time now (wall: Unix ms at the same moment).

@@ -46,10 +46,12 @@ typedef struct df_pager {
 /* Starts at first_page (the API counts from 1). A server may give another size than was asked, but one only. */
 void df_pager_init(df_pager *p, int64_t page_size_asked, int64_t first_page);
 
-/* Goes on where an earlier run committed `pages` pages with `items` records. Totals of -1 are unknown. */
+/* Where an earlier run stopped: it committed `pages` pages with `items` records. Totals of -1 are unknown. */
 typedef struct df_pager_checkpoint {
   int64_t page_size, next_page, total_records, total_pages, items, pages;
 } df_pager_checkpoint;
+
+/* Goes on from there; page hashes of the earlier run are not known any more. */
 void df_pager_resume(df_pager *p, const df_pager_checkpoint *from);
 
 /* Judges page p->next_page. Pages may be fetched out of order but are fed in order. Nothing is fed after DONE, REWALK

@@ -45,8 +45,11 @@ typedef struct df_json_limits {
 /* Parses text, whose bytes move into *out on success (the buffer is then empty) and stay on failure. limits may be
    NULL. Fails with DF_DECODE, or DF_LIMIT for a cap; the message gives the byte, counted from 1. */
 int df_json_parse(df_json **out, df_buf *text, const df_json_limits *limits, df_error *err);
+
+/* Frees a document and its text. NULL is fine. */
 void df_json_free(df_json *doc);
 
+/* Kind of a value. */
 df_json_kind df_json_type(const df_json *doc, df_json_ref at);
 
 /* Elements of an array, members of an object, 0 for anything else. */
@@ -81,6 +84,7 @@ const char *df_json_fault(const df_json *doc, df_json_ref at, size_t *offset);
 /* Replacements made so far; a string that is read twice counts once. */
 size_t df_json_replaced(const df_json *doc);
 
+/* Length of the source text. */
 size_t df_json_bytes(const df_json *doc);
 
 /* Checks that the document is a page: an object with one array `data` and at most one `paging`. Needed before the calls

@@ -34,6 +34,7 @@ static lua_Number opt_number(lua_State *L, int at, const char *key, lua_Number l
   return n;
 }
 
+/* client:close(): drops its requests under way; twice is fine. Also __gc and __close. */
 static int l_close(lua_State *L) {
   client *c = luaL_checkudata(L, 1, CLIENT);
   if (c->port != NULL) c->port->close_client(c->port, c->id);
@@ -91,9 +92,9 @@ static size_t read_params(lua_State *L, int at, df_param *params) {
   return n;
 }
 
-/* client:submit{method, path, query, body, timeout (s), decode = "json"|"page"|"none", key = false} -> id | nil, err */
+/* client:submit{method, path, query, body, timeout (s), decode = "json"|"page", key = false} -> id | nil, err */
 static int l_submit(lua_State *L) {
-  static const char *const decodes[] = {"json", "page", "none", NULL};
+  static const char *const decodes[] = {"json", "page", NULL};
   client *c = luaL_checkudata(L, 1, CLIENT);
   luaL_argcheck(L, c->port != NULL, 1, "the client is closed");
   luaL_checktype(L, 2, LUA_TTABLE);

@@ -3,6 +3,7 @@
 #include "bind/open.h"
 #include "job/job.h"
 
+/* tostring(err): its message. */
 static int l_error_tostring(lua_State *L) {
   lua_getfield(L, 1, "message"); /* [message] */
   if (!lua_isstring(L, -1)) lua_pushliteral(L, "unknown error");

@@ -281,6 +281,7 @@ static int l_buffer_text(lua_State *L) {
   return 1;
 }
 
+/* Frees the bytes; the buffer is empty afterwards. __gc and __close. */
 static int l_buffer_close(lua_State *L) {
   df_buf_free(df_check_buffer(L, 1));
   return 0;
@@ -319,11 +320,13 @@ static int l_is_array(lua_State *L) {
   return 1;
 }
 
+/* tostring(number): the text as it stood in the source. */
 static int l_number_tostring(lua_State *L) {
   lua_pushstring(L, luaL_checkudata(L, 1, DF_JSON_NUMBER_MT)); /* [s] */
   return 1;
 }
 
+/* number == number: whether their texts are the same. */
 static int l_number_eq(lua_State *L) {
   const char *a = luaL_testudata(L, 1, DF_JSON_NUMBER_MT), *b = luaL_testudata(L, 2, DF_JSON_NUMBER_MT);
   lua_pushboolean(L, a != NULL && b != NULL && strcmp(a, b) == 0); /* [b] */
@@ -378,6 +381,7 @@ void df_check_options(lua_State *L, int arg, const char *const *known) {
     check_option(L, arg, lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2), known);
 }
 
+/* __newindex of what must stay as it is. */
 static int l_read_only(lua_State *L) { return luaL_error(L, "this table is read-only"); }
 
 /* Pushes a metatable whose fields nobody can add to or, without rawset, change the behaviour of. */

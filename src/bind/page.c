@@ -136,6 +136,7 @@ static page *new_page(lua_State *L) {
   return p;
 }
 
+/* page:close(): frees the document; records that were built stay. Twice is fine. Also __gc and __close. */
 static int l_close(lua_State *L) {
   page *p = luaL_checkudata(L, 1, PAGE);
   df_json_free(p->doc);

@@ -177,11 +177,13 @@ static void finish(lua_State *L, rows *r) {
   }
 }
 
+/* Ends a read before its last row. __gc and __close of what rows() loops over. */
 static int l_rows_close(lua_State *L) {
   finish(L, luaL_checkudata(L, 1, ROWS));
   return 0;
 }
 
+/* The step of such a loop: the next row's columns, or nil. Raises when the read fails. */
 static int l_rows_next(lua_State *L) {
   rows *r = luaL_checkudata(L, 1, ROWS);
   if (r->stmt == NULL || r->owner->store == NULL) return luaL_error(L, "the loop over these rows has ended");

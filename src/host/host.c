@@ -167,6 +167,6 @@ int df_host_command(df_host *h, int argc, const char *const *argv, int *exit_cod
     return -1;
   }
   size_t len;
-  *exit_code = atoi(df_job_result(job, &len));
+  *exit_code = (int)strtol(df_job_result(job, &len), NULL, 10);
   return 0;
 }

@@ -71,6 +71,7 @@ void df_http_poll(df_http *h, int wait_ms);
 /* The next finished transfer, or NULL. Free it with df_http_answer_free. */
 df_http_answer *df_http_next(df_http *h);
 
+/* Frees an answer with its body. NULL is fine. */
 void df_http_answer_free(df_http_answer *a);
 
 #endif

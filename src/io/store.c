@@ -115,7 +115,7 @@ static int take_lock(df_store *s, df_error *err) {
   close(s->lock);
   s->lock = -1;
   if (e != EWOULDBLOCK) return df_fail(err, DF_STORE, "cannot lock %.200s.lock: %s", s->path, strerror(e));
-  df_fail(err, DF_STORE, "%.200s is in use by another process (%ld); wait for it or stop it", s->path, atol(pid));
+  df_fail(err, DF_STORE, "%.200s is in use by another process (%ld); wait for it or stop it", s->path, strtol(pid, NULL, 10));
   if (err != NULL) err->retryable = 1;
   return -1;
 }

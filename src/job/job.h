@@ -61,7 +61,10 @@ int df_context_can_yield(const df_context *c, lua_State *L);
 /* Notes that the job waits for a completion of id (0: any of its own). */
 void df_job_await(df_job *job, uint64_t id);
 
+/* Makes a state with its libraries; a sandbox unless o->trusted. 0, or -1: DF_LIMIT when the memory budget is too small. */
 int df_job_new(df_job **out, const df_job_options *o, df_error *err);
+
+/* Ends the state and drops what it has under way at the port. NULL is fine. */
 void df_job_free(df_job *job);
 
 /* Makes the job ready to call `main(args...)` of a carried module; args are strings. */

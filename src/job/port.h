@@ -54,6 +54,7 @@ typedef struct df_completion {
   df_buf body;      /* the text of an error's body */
 } df_completion;
 
+/* Frees what collect returned, with its document or body. NULL is fine. */
 void df_completion_free(df_completion *c);
 
 struct df_port {

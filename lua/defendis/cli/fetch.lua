@@ -24,7 +24,7 @@ local function copy(pages, limit, update)
       if n == limit then break end
       local record, err = page:record(i)
       if record == nil then error(err, 0) end
-      assert(buffer:encode(record))
+      assert(buffer:encode(record, { sort_keys = true }))
       buffer:add("\n")
       n = n + 1
     end

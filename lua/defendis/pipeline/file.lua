@@ -2,6 +2,7 @@
 local core = require "defendis.core"
 local catalog = require "defendis.catalog"
 local check = require "defendis.check"
+local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
 local time = require "defendis.time"
 
@@ -101,6 +102,7 @@ function file.host() return { uuid5 = core.hash.uuid5, null = core.json.null, ar
 -- The sandbox of a pipeline file: constructors and nothing else.
 local function environment(made)
   local env = {}
+  -- Only notes what it was given: it is checked when the file has returned.
   function env.pipeline(options)
     made.line = debug.getinfo(2, "l").currentline
     made.options = options
@@ -125,8 +127,8 @@ local function evaluate(path, text)
   if type(made.options) ~= "table" then return config("%s:1: a pipeline file returns pipeline{ ... }", path) end
   local message, at = check.options(made.options, SPEC)
   if message then
-    local line = require("defendis.rules.locate").line(text, made.line, at or {})
-    return config("%s:%d: %s", path, line, check.describe(message, at))
+    local line = made.line > 0 and made.line or locate.returned(text, "pipeline")
+    return config("%s:%d: %s", path, locate.line(text, line, "pipeline", at or {}) or line, check.describe(message, at))
   end
   return made.options
 end

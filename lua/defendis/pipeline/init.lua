@@ -186,6 +186,7 @@ function Run:correlate()
   return true
 end
 
+-- Counts records that came and shows the progress.
 function Run:tick(records)
   self.records = self.records + records
   if self.progress then self.progress(self) end
