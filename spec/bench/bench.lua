@@ -1,0 +1,222 @@
+-- bench.lua: `make bench`: the same work done by this program and by peer.py against the same simulator, and what it took.
+--
+-- BENCH_RECORDS=200000: records of the comparison. BENCH_ROUNDS=3. BENCH_BIG=1: memory at 1,000,000 records too.
+-- BENCH_ONLY=work|start|latency|memory: one part. Ratios count, absolute figures are this machine's.
+local json = require "cjson"
+local run = require "support.run"
+
+local RECORDS = math.tointeger(tonumber(os.getenv("BENCH_RECORDS") or 200000))
+local ROUNDS = math.tointeger(tonumber(os.getenv("BENCH_ROUNDS") or 3))
+local PYTHON = os.getenv("PYTHON") or "python3"
+local HERE = "spec/bench/"
+local DOMAINS = { "acme.example", "acme-labs.example", "globex.example" } -- 70, 20 and 10 % of the records
+local SINCE, UNTIL = "2026-01-01", "2026-04-01"
+
+local PIPELINE = [[
+return pipeline{
+  scope = { domain = { %s } }, datasets = { "dataleaks.credentials" },
+  since = "%s", ["until"] = "%s", window = "%dd", page_size = %d, concurrency = 8,
+  rules = { "%s" }, sinks = { jsonl{ path = "out" } }, store = "state.db",
+}
+]]
+
+local function say(...) print((...):format(select(2, ...))) end
+
+local function median(list)
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted)
+  local n = #sorted
+  return n % 2 == 1 and sorted[n // 2 + 1] or (sorted[n // 2] + sorted[n // 2 + 1]) / 2
+end
+
+local function medians(runs)
+  local out = {}
+  for _, key in ipairs{ "wall", "cpu", "rss" } do
+    local values = {}
+    for i, r in ipairs(runs) do values[i] = r[key] end
+    out[key] = median(values)
+  end
+  return out
+end
+
+local function absolute(path)
+  local p <close> = io.popen("realpath " .. run.quote(path))
+  return p:read("l")
+end
+
+-- Runs commands in turn. Returns a list of {wall, user, sys, cpu, rss, code} for each of them.
+local function measure(rounds, env, ...)
+  local words = { "env", PYTHON, HERE .. "measure.py", rounds }
+  for i, command in ipairs{ ... } do
+    words[4 + i] = run.quote(command)
+  end
+  for name, value in pairs(env or {}) do table.insert(words, 2, name .. "=" .. run.quote(value)) end
+  local out, p = {}, io.popen(table.concat(words, " "))
+  for i = 1, select("#", ...) do out[i] = {} end
+  for line in p:lines() do
+    local r = json.decode(line)
+    r.cpu = r.user + r.sys
+    table.insert(out[r.command], r)
+  end
+  assert(p:close(), "a measured command failed")
+  return table.unpack(out)
+end
+
+-- A folder with a pipeline in it. o: {domains, days, page_size, rules}.
+local function pipeline(o)
+  local folder, names = run.folder(), {}
+  for i, d in ipairs(o.domains) do names[i] = ("%q"):format(d) end
+  run.write(folder .. "/pipeline.lua", PIPELINE:format(table.concat(names, ", "), SINCE, UNTIL, o.days, o.page_size,
+    absolute(HERE .. "rules/")))
+  return folder
+end
+
+local function ingest(sim, folder)
+  return measure(1, sim.env, run.bin .. " ingest " .. folder .. "/pipeline.lua")[1]
+end
+
+local function pages_walked(folder)
+  local pages, records, p = 0, 0, io.popen(run.bin .. " ledger show --json " .. folder .. "/state.db")
+  for line in p:lines() do
+    local row = json.decode(line)
+    pages, records = pages + row.pages, records + row.received
+  end
+  p:close()
+  return pages, records
+end
+
+-- What the simulator gives when nothing is done with its pages: the roof over both.
+local function drain(sim, paths)
+  local file = run.folder() .. "/urls"
+  local lines = { 'header = "Authorization: Bearer ' .. sim.api_key .. '"', "silent", "fail" }
+  for _, path in ipairs(paths) do
+    lines[#lines + 1] = ('url = "%s%s"\noutput = /dev/null'):format(sim.base_url, path)
+  end
+  run.write(file, table.concat(lines, "\n"))
+  return measure(1, nil, "curl -q -K " .. file)[1]
+end
+
+-- The pages that were asked for last, as paths, from the simulator's log.
+local function asked(sim)
+  local p = io.popen("curl -s " .. sim.base_url .. "/simulator/log")
+  local log, paths = json.decode(p:read("a")), {}
+  p:close()
+  for i, r in ipairs(log.requests) do paths[i] = r.path .. "?" .. r.query end
+  return paths
+end
+
+local function row(name, m, records)
+  say("  %-14s %9.0f records/s %9.0f per CPU s %7.2f s wall %7.2f s CPU %6.1f MiB", name, records / m.wall, records / m.cpu,
+    m.wall, m.cpu, m.rss)
+end
+
+local function ratios(ours, peer)
+  local speed, cpu, rss, low, high = nil, nil, nil, math.huge, 0
+  local a, b = medians(ours), medians(peer)
+  speed, cpu, rss = b.wall / a.wall, b.cpu / a.cpu, a.rss / b.rss
+  for i = 1, #ours do
+    local pair = peer[i].wall / ours[i].wall
+    low, high = math.min(low, pair), math.max(high, pair)
+  end
+  say("  ours / peer: %.2fx records/s (pairs %.2f to %.2f), %.2fx records per CPU second, %.2fx memory", speed, low, high, cpu, rss)
+end
+
+local function compare(folder)
+  local p = io.popen(("%s %scompare.py %s/out %s/peer"):format(PYTHON, HERE, folder, folder))
+  local text = p:read("a")
+  assert(p:close(), "the outputs differ")
+  return json.decode(text)
+end
+
+local function work()
+  local sim = run.simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000))
+  local o = { domains = DOMAINS, days = 10, page_size = 1000 }
+  local first = pipeline(o)
+  ingest(sim, first) -- fills the simulator's cache
+  local paths, pages = asked(sim), pages_walked(first)
+  local roof = drain(sim, paths)
+  local ours, peer, outcome = {}, {}, nil
+  for i = 1, ROUNDS do
+    run.clean()
+    local folder = pipeline(o)
+    os.execute("mkdir " .. folder .. "/peer")
+    ours[i] = ingest(sim, folder)
+    peer[i] = measure(1, sim.env, ("%s %speer.py %s/peer %d %s %s %d %s"):format(PYTHON, HERE, folder, o.page_size, SINCE, UNTIL,
+      o.days, table.concat(DOMAINS, " ")))[1]
+    if i == 1 then outcome = compare(folder) end
+  end
+  sim.stop()
+  assert(outcome.records == RECORDS, "records are missing")
+  say("%d records in %d pages of up to %d, %d findings, documents of %d bytes; both outputs are the same", RECORDS, pages,
+    o.page_size, outcome.findings, outcome.bytes)
+  say("  simulator alone %.0f pages/s", #paths / roof.wall)
+  row("ours", medians(ours), RECORDS)
+  row("peer (Python)", medians(peer), RECORDS)
+  ratios(ours, peer)
+  local share = (roof.wall / #paths * pages) / medians(ours).wall
+  say("  waiting for the simulator is at most %.0f %% of our wall time%s", 100 * share, share > 0.5 and ": TOO MUCH TO COMPARE" or "")
+end
+
+local SCRIPT = [[
+local services = {}
+for _, name in ipairs{ "vpn", "mail", "vpn" } do
+  services[name] = (services[name] or 0) + 1
+end
+local worst, most = nil, 0
+for name, n in pairs(services) do
+  if n > most then worst, most = name, n end
+end
+local level = most > 2 and "high" or "low"
+return { worst = worst, count = most, level = level }
+]]
+
+local function start()
+  local script = run.write(run.folder() .. "/script.lua", SCRIPT)
+  local ours, curl = measure(40, nil, run.bin .. " run " .. script, "curl -q --version")
+  local a, b = medians(ours), medians(curl)
+  say("start-up: run of a ten-line script %.2f ms, curl --version %.2f ms: %.2fx (medians of 40)", a.wall * 1000, b.wall * 1000,
+    a.wall / b.wall)
+end
+
+local function latency()
+  -- the first domain has 70 % of the records
+  local sim = run.simulator("--latency 50ms --records 28572")
+  for _, days in ipairs{ 90, 2 } do
+    local walls, pages, records = {}, nil, nil
+    for i = 1, ROUNDS do
+      local folder = pipeline{ domains = { DOMAINS[1] }, days = days, page_size = 100 }
+      walls[i] = ingest(sim, folder).wall
+      pages, records = pages_walked(folder)
+    end
+    local ideal = pages * 0.05 / 8 + 0.05
+    say("50 ms latency, pages of 100, 8 in flight, %d records in %d pages, windows of %d days: %.2f s, ideal %.2f s: %.2fx",
+      records, pages, days, median(walls), ideal, median(walls) / ideal)
+  end
+  sim.stop()
+end
+
+local function memory()
+  local base
+  for _, records in ipairs{ 20000, 200000, os.getenv("BENCH_BIG") and 1000000 or nil } do
+    local sim = run.simulator("--records " .. records)
+    local folder = pipeline{ domains = DOMAINS, days = 10, page_size = 1000 }
+    local m = ingest(sim, folder)
+    local per_record = m.cpu / records * 1e6
+    base = base or per_record
+    say("%9d records: %5.1f MiB, %5.1f us CPU per record (%.2fx)", records, m.rss, per_record, per_record / base)
+    sim.stop()
+    run.clean()
+  end
+end
+
+local only = os.getenv("BENCH_ONLY")
+for _, part in ipairs{ { "work", work }, { "start", start }, { "latency", latency }, { "memory", memory } } do
+  if not only or only == part[1] then
+    local ok, err = xpcall(part[2], debug.traceback)
+    run.clean()
+    if not ok then
+      io.stderr:write("bench: ", err, "\n")
+      os.exit(1, true)
+    end
+  end
+end
