@@ -111,9 +111,8 @@ local function row(name, m, records)
 end
 
 local function ratios(ours, peer)
-  local speed, cpu, rss, low, high = nil, nil, nil, math.huge, 0
   local a, b = medians(ours), medians(peer)
-  speed, cpu, rss = b.wall / a.wall, b.cpu / a.cpu, a.rss / b.rss
+  local speed, cpu, rss, low, high = b.wall / a.wall, b.cpu / a.cpu, a.rss / b.rss, math.huge, 0
   for i = 1, #ours do
     local pair = peer[i].wall / ours[i].wall
     low, high = math.min(low, pair), math.max(high, pair)

@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local page_work = require "defendis.pipeline.page"
 
 local DAY_MS <const> = 86400000
+local PORTION <const> = 50 -- records between two visits of the store
 
 local commit = {}
 
@@ -104,6 +105,7 @@ function Commit:keep_events()
       store:add_event(e.rule, e.group, e.time, e.id, e.member, e.value)
     end
   end
+  self.out.events = {}
   self.totals.late = self.totals.late + late
 end
 
@@ -160,9 +162,12 @@ function Commit:page(walk, answer, after)
     page_work.clear(out)
     if walk.row.pass_pages == 0 then self.store:pass_clear(walk.row) end
     local n = self:sort_out(walk, answer.page)
-    page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, n, out)
+    -- in portions, so that what a record leaves behind is garbage while the collector still holds it for young
+    for first = 1, n, PORTION do
+      page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
+      self:keep_events()
+    end
     self:count(walk, answer, self:keep_dead(walk, answer.page))
-    self:keep_events()
     self:keep_faults()
     after(walk.row)
     if walk.row.state == "closed" then self.store:pass_clear(walk.row) end

@@ -46,10 +46,10 @@ local function take_faults(out, faults)
 end
 
 --- Applies the rules to the records that are new.
--- fresh: array of {index, id, time}, reused by the caller; n: how many of them count. Results go to `out`.
-function page_work.run(set, dataset, page, fresh, n, out)
+-- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
+function page_work.run(set, dataset, page, fresh, first, last, out)
   local documents, events, meta = out.documents, out.events, {}
-  for k = 1, n do
+  for k = first, last do
     local f = fresh[k]
     local record = page:record(f.index)
     meta.id, meta.time = f.id, f.time
