@@ -44,6 +44,14 @@ local function absolute(path)
   return p:read("l")
 end
 
+-- A simulator for the time of f(sim).
+local function with_simulator(line, f)
+  local sim = run.simulator(line)
+  local ok, err = xpcall(f, debug.traceback, sim)
+  sim.stop()
+  if not ok then error(err, 0) end
+end
+
 -- Runs commands in turn. Returns a list of {wall, user, sys, cpu, rss, code} for each of them.
 local function measure(rounds, env, ...)
   local words = { "env", PYTHON, HERE .. "measure.py", rounds }
@@ -85,10 +93,11 @@ local function pages_walked(folder)
   return pages, records
 end
 
--- What the simulator gives when nothing is done with its pages: the roof over both.
-local function drain(sim, paths)
+-- What the simulator gives when nothing is done with its pages: the roof over everybody.
+local function drain(sim, paths, in_flight)
   local file = run.folder() .. "/urls"
-  local lines = { 'header = "Authorization: Bearer ' .. sim.api_key .. '"', "silent", "fail" }
+  local lines = { 'header = "Authorization: Bearer ' .. sim.api_key .. '"', "silent", "no-progress-meter", "fail" }
+  if in_flight then lines[#lines + 1] = "parallel\nparallel-max = " .. in_flight end
   for _, path in ipairs(paths) do
     lines[#lines + 1] = ('url = "%s%s"\noutput = /dev/null'):format(sim.base_url, path)
   end
@@ -111,13 +120,13 @@ local function row(name, m, records)
 end
 
 local function ratios(ours, peer)
-  local a, b = medians(ours), medians(peer)
-  local speed, cpu, rss, low, high = b.wall / a.wall, b.cpu / a.cpu, a.rss / b.rss, math.huge, 0
+  local a, b, low, high = medians(ours), medians(peer), math.huge, 0
   for i = 1, #ours do
     local pair = peer[i].wall / ours[i].wall
     low, high = math.min(low, pair), math.max(high, pair)
   end
-  say("  ours / peer: %.2fx records/s (pairs %.2f to %.2f), %.2fx records per CPU second, %.2fx memory", speed, low, high, cpu, rss)
+  say("  ours / peer: %.2fx records/s (pairs %.2f to %.2f), %.2fx records per CPU second, %.2fx memory", b.wall / a.wall, low, high,
+    b.cpu / a.cpu, a.rss / b.rss)
 end
 
 local function compare(folder)
@@ -127,8 +136,7 @@ local function compare(folder)
   return json.decode(text)
 end
 
-local function work()
-  local sim = run.simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000))
+local function work(sim)
   local o = { domains = DOMAINS, days = 10, page_size = 1000 }
   local first = pipeline(o)
   ingest(sim, first) -- fills the simulator's cache
@@ -138,22 +146,21 @@ local function work()
   for i = 1, ROUNDS do
     run.clean()
     local folder = pipeline(o)
-    os.execute("mkdir " .. folder .. "/peer")
+    assert(os.execute("mkdir " .. folder .. "/peer"))
     ours[i] = ingest(sim, folder)
     peer[i] = measure(1, sim.env, ("%s %speer.py %s/peer %d %s %s %d %s"):format(PYTHON, HERE, folder, o.page_size, SINCE, UNTIL,
       o.days, table.concat(DOMAINS, " ")))[1]
     if i == 1 then outcome = compare(folder) end
   end
-  sim.stop()
   assert(outcome.records == RECORDS, "records are missing")
   say("%d records in %d pages of up to %d, %d findings, documents of %d bytes; both outputs are the same", RECORDS, pages,
     o.page_size, outcome.findings, outcome.bytes)
-  say("  simulator alone %.0f pages/s", #paths / roof.wall)
   row("ours", medians(ours), RECORDS)
   row("peer (Python)", medians(peer), RECORDS)
   ratios(ours, peer)
-  local share = (roof.wall / #paths * pages) / medians(ours).wall
-  say("  waiting for the simulator is at most %.0f %% of our wall time%s", 100 * share, share > 0.5 and ": TOO MUCH TO COMPARE" or "")
+  local share = roof.wall / #paths * pages / medians(ours).wall
+  say("  the simulator alone gives %.0f pages/s: its part of our wall time is at most %.0f %%%s", #paths / roof.wall, 100 * share,
+    share > 0.5 and ", TOO MUCH TO COMPARE" or "")
 end
 
 local SCRIPT = [[
@@ -177,39 +184,46 @@ local function start()
     a.wall / b.wall)
 end
 
-local function latency()
-  -- the first domain has 70 % of the records
-  local sim = run.simulator("--latency 50ms --records 28572")
+local function latency(sim)
   for _, days in ipairs{ 90, 2 } do
-    local walls, pages, records = {}, nil, nil
+    local o, ours, curl, pages, records = { domains = { DOMAINS[1] }, days = days, page_size = 100 }, {}, {}, nil, nil
     for i = 1, ROUNDS do
-      local folder = pipeline{ domains = { DOMAINS[1] }, days = days, page_size = 100 }
-      walls[i] = ingest(sim, folder).wall
+      local folder = pipeline(o)
+      ours[i] = ingest(sim, folder)
       pages, records = pages_walked(folder)
+      local paths = asked(sim)
+      curl[i] = drain(sim, table.move(paths, #paths - pages + 1, #paths, 1, {}), 8)
     end
-    local ideal = pages * 0.05 / 8 + 0.05
-    say("50 ms latency, pages of 100, 8 in flight, %d records in %d pages, windows of %d days: %.2f s, ideal %.2f s: %.2fx",
-      records, pages, days, median(walls), ideal, median(walls) / ideal)
+    local ideal, wall = pages * 0.05 / 8 + 0.05, medians(ours).wall
+    say("50 ms latency, pages of 100, 8 in flight, %d records in %d pages, windows of %d days:", records, pages, days)
+    say("  %.2f s, ideal %.2f s: %.2fx (curl that knows all pages beforehand: %.2f s)", wall, ideal, wall / ideal, medians(curl).wall)
   end
-  sim.stop()
 end
 
 local function memory()
   local base
+  say("memory and CPU time over the number of records, pages of 1000:")
   for _, records in ipairs{ 20000, 200000, os.getenv("BENCH_BIG") and 1000000 or nil } do
-    local sim = run.simulator("--records " .. records)
-    local folder = pipeline{ domains = DOMAINS, days = 10, page_size = 1000 }
-    local m = ingest(sim, folder)
-    local per_record = m.cpu / records * 1e6
-    base = base or per_record
-    say("%9d records: %5.1f MiB, %5.1f us CPU per record (%.2fx)", records, m.rss, per_record, per_record / base)
-    sim.stop()
+    with_simulator("--records " .. records, function(sim)
+      local m = ingest(sim, pipeline{ domains = DOMAINS, days = 10, page_size = 1000 })
+      local per_record = m.cpu / records * 1e6
+      base = base or per_record
+      say("  %8d records: %5.1f MiB, %5.1f us CPU per record (%.2fx)", records, m.rss, per_record, per_record / base)
+    end)
     run.clean()
   end
 end
 
+local PARTS = {
+  { "work", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), work) end },
+  { "start", start },
+  -- the first domain has 70 % of the records
+  { "latency", function() with_simulator("--latency 50ms --records 28572", latency) end },
+  { "memory", memory },
+}
+
 local only = os.getenv("BENCH_ONLY")
-for _, part in ipairs{ { "work", work }, { "start", start }, { "latency", latency }, { "memory", memory } } do
+for _, part in ipairs(PARTS) do
   if not only or only == part[1] then
     local ok, err = xpcall(part[2], debug.traceback)
     run.clean()

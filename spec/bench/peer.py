@@ -2,6 +2,7 @@
 
 Written as one would write it to be fast without leaving the standard tools: one Session, prepared statements (sqlite3
 caches them), one transaction and one write per page, encoder and patterns made once, bound names in the hot loop.
+One SELECT and executemany per page instead of single INSERTs was measured and is no faster.
 What it does less than `defendis ingest`: no retries, no limits, no ledger, and its correlation lives in memory, so that
 a crash loses it. What both do: the file is synced before each commit, WAL with synchronous=FULL, same cache and
 checkpoint sizes.
@@ -42,7 +43,8 @@ def normalize(r, leaked):
         "activity_id": 1, "activity_name": "Create", "category_uid": 2, "category_name": "Findings", "class_uid": 2004,
         "class_name": "Detection Finding", "type_uid": 200401, "type_name": "Detection Finding: Create",
         "time": leaked, "start_time": leaked, "status_id": 1, "status": "New", "is_alert": True,
-        "severity_id": severity[0], "severity": severity[1], "confidence_id": confidence[0], "confidence": confidence[1],
+        "severity_id": severity[0], "severity": severity[1],
+        "confidence_id": confidence[0], "confidence": confidence[1],
         "message": f"Leaked credential of {email} for {source['name']}",
         "finding_info": {"uid": r["id"], "title": f"Leaked credential of {email}", "created_time": leaked,
             "first_seen_time": leaked, "types": ["Credential leak"], "data_sources": [source["type"]],
@@ -61,7 +63,8 @@ def normalize(r, leaked):
     if machine:
         system = machine["os"]
         doc["device"] = {"type_id": 2, "type": "Desktop", "hostname": machine["hostname"], "ip": machine["ip"],
-            "os": {"name": system, "type_id": OS_TYPE.get(system.partition(" ")[0], 0)}, "owner": {"name": machine["user"]}}
+            "os": {"name": system, "type_id": OS_TYPE.get(system.partition(" ")[0], 0)},
+            "owner": {"name": machine["user"]}}
         observables.append({"type_id": 2, "value": machine["ip"]})
     if malware:
         entry = {"name": malware, "classification_ids": [11]}
@@ -72,7 +75,7 @@ def normalize(r, leaked):
 
 
 class Correlation:
-    """Three distinct services per e-mail in (t - 24 h, t]; quiet for 24 h after a finding. Records come in event time."""
+    """Three distinct services per e-mail in (t - 24 h, t], then quiet for 24 h. Records come in event time."""
 
     def __init__(self):
         self.events, self.fired = {}, {}
