@@ -14,22 +14,37 @@ Client.__name = "defendis.client"
 Client.__metatable = false
 Client.__index = methods
 
-local function positive(v)
-  if type(v) ~= "number" or v ~= v or v <= 0 then return "a number over 0 expected" end
+local function number(least, most)
+  return function(v)
+    if type(v) ~= "number" or not (v >= least and v <= most) then
+      return ("a number from %s to %s expected, got %s"):format(least, most, tostring(v))
+    end
+  end
 end
 
+local function whole(least, most)
+  return function(v)
+    if type(v) ~= "number" or not math.tointeger(v) or v < least or v > most then
+      return ("a whole number from %d to %d expected, got %s"):format(least, most, tostring(v))
+    end
+  end
+end
+
+local SECONDS = number(0.001, 86400)
 local OPTIONS = {
   base_url = check.text,
   api_key_file = check.text,
-  timeout = positive,
-  retry = check.shape{ max_attempts = check.count },
-  rate = check.shape{ per_second = positive },
-  in_flight = check.count,
+  timeout = SECONDS,
+  retry = check.shape{ max_attempts = whole(1, 100) },
+  rate = check.shape{ per_second = number(0.001, 1e6) },
+  in_flight = whole(1, 64),
 }
+local REQUEST = { query = check.table, body = check.any, timeout = SECONDS, key = check.boolean }
 
 --- A client. options: {base_url = text, api_key_file = path, timeout = seconds per call with its retries (120),
 -- retry = {max_attempts = 5}, rate = {per_second = unlimited}, in_flight = requests on the wire at once (8)}.
--- Wrong options raise. Returns the client, or nil, err (kind "config": key or URL).
+-- Wrong options raise. Returns the client, or nil, err (kind "config": the URL). A key that is missing or cannot be read is the
+-- error of the first call that needs one.
 function client.open(options)
   options = options or {}
   check.argument(options, OPTIONS, "defendis.client")
@@ -52,7 +67,7 @@ end
 
 Client.__close = function(self) self.handle:close() end
 
---- Ends the client; requests under way are dropped. Also done when a `<close>` variable ends.
+--- Ends the client and its connections; requests under way end with an error of kind "config". Also done when a `<close>` variable ends.
 function methods:close() self.handle:close() end
 
 --- Starts a request and returns its id for task.await, or nil, err. See core.client's submit.
@@ -71,10 +86,10 @@ local function enrich(err)
   return err
 end
 
---- One request. method: "GET"...; path: "/api/v1/..."; options: {query = table, body = value sent as JSON, timeout = seconds}.
--- Returns the decoded body and {status, request_id, attempts, elapsed_ms}, or nil, err.
+--- One request. method: "GET"...; path: "/api/v1/..."; options: {query = table, body = value sent as JSON, timeout = seconds,
+-- key = false: send none}. Wrong options raise. Returns the decoded body and {status, request_id, attempts, elapsed_ms}, or nil, err.
 function methods:request(method, path, options)
-  options = options or {}
+  options = check.argument(options or {}, REQUEST, "request")
   local body
   if options.body ~= nil then
     local err

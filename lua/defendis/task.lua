@@ -1,4 +1,5 @@
 -- task.lua: straight-line code over requests that complete later: await one, or run many functions at once.
+local check = require "defendis.check"
 local client = require("defendis.core").client
 
 local task = {}
@@ -9,18 +10,23 @@ local managed = setmetatable({}, { __mode = "k" })
 local waiting = {}  -- request id -> coroutine
 local early = {}    -- request id -> completion that came while another one was waited for
 local ready = {}    -- coroutines to resume, each with its values
+local PARKED = {}   -- what our own yields hand over, in front of the id waited for: no yield of a script can look like one
 
 local function resume(co, ...)
   local job = managed[co]
-  local function done(ok, first, ...)
-    if coroutine.status(co) ~= "dead" then
-      if first ~= nil then waiting[first] = co end
-      return
+  local function done(ok, first, id, ...)
+    if coroutine.status(co) == "dead" then return job(ok, first, id, ...) end
+    if first ~= PARKED then
+      managed[co] = nil
+      return job(false, "a function that parallel runs must not yield by itself; nobody would resume it")
     end
-    job(ok, first, ...)
+    if id then waiting[id] = co end
   end
   done(coroutine.resume(co, ...))
 end
+
+-- Behind a C function, such as string.gsub's callback, nothing can yield: there awaiting blocks.
+local function may_yield() return managed[coroutine.running()] and coroutine.isyieldable() end
 
 local function keep(id, ...)
   local co = waiting[id]
@@ -47,7 +53,7 @@ function task.await(id)
     early[id] = nil
     return table.unpack(done, 1, done.n)
   end
-  if managed[coroutine.running()] then return coroutine.yield(id) end
+  if may_yield() then return coroutine.yield(PARKED, id) end
   return select(2, client.wait(id))
 end
 
@@ -60,20 +66,29 @@ end
 --- Waits for a time. seconds: number, 0 or more.
 function task.sleep(seconds) task.await(client.timer(seconds)) end
 
+local OPTIONS = {
+  concurrency = function(v)
+    if math.type(v) ~= "integer" or v < 1 then return "a whole number from 1 expected, got " .. tostring(v) end
+  end,
+}
+
+-- A copy of the array: what a script does to its own one later does not matter.
 local function check_functions(functions)
-  assert(type(functions) == "table", "parallel takes an array of functions")
-  for i, f in ipairs(functions) do
-    if type(f) ~= "function" then error(("parallel: element %d is a %s, not a function"):format(i, type(f)), 3) end
+  if type(functions) ~= "table" then error("parallel: an array of functions expected, got a " .. type(functions), 3) end
+  local copy = {}
+  for i = 1, #functions do
+    copy[i] = functions[i]
+    if type(copy[i]) ~= "function" then error(("parallel: element %d is a %s, not a function"):format(i, type(copy[i])), 3) end
   end
+  return copy
 end
 
 --- Runs functions at once; their calls to the API overlap.
 -- functions: array. options: {concurrency = most at a time, default 8}.
--- Returns an array, one {ok = true, values...} or {ok = false, err} per function, in their order.
+-- Returns an array, one {ok = true, values...} or {ok = false, err} per function, in their order. Wrong arguments raise.
 function task.parallel(functions, options)
-  check_functions(functions)
-  local most = options and options.concurrency or 8
-  if math.type(most) ~= "integer" or most < 1 then error("parallel: concurrency must be an integer of at least 1", 2) end
+  functions = check_functions(functions)
+  local most = check.argument(options or {}, OPTIONS, "parallel").concurrency or 8
   local results, started, ended, parent = {}, 0, 0, nil
   local function start()
     started = started + 1
@@ -90,9 +105,9 @@ function task.parallel(functions, options)
   end
   for _ = 1, math.min(most, #functions) do start() end
   if #functions == 0 then return results end
-  if managed[coroutine.running()] then
+  if may_yield() then
     parent = coroutine.running()
-    coroutine.yield(nil) -- the dispatcher above us resumes it when the last one has ended
+    coroutine.yield(PARKED) -- the dispatcher above us resumes it when the last one has ended
   else
     while ended < #functions do step() end
   end

@@ -8,6 +8,8 @@ __attribute__((visibility("default"))) int luaopen_defendis_internals(lua_State 
 int luaopen_defendis_internals(lua_State *L) {
   static const luaL_Reg parts[] = {
       {"api", internals_open_api},
+      {"base", internals_open_base},
+      {"hostile", internals_open_hostile},
       {"raw", internals_open_raw},
       {NULL, NULL},
   };

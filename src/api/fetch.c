@@ -110,7 +110,7 @@ static void redirect_fault(verdict *v, const df_answer *a) {
     }
     char raw[80];
     snprintf(raw, sizeof raw, "%.*s", n < 70 ? (int)n : 70, host);
-    clean(name, sizeof name, raw);
+    if (n > 0) clean(name, sizeof name, raw);
   }
   snprintf(v->fault, sizeof v->fault, "redirected (%d) to %s; redirects are not followed", a->status, name);
   v->remedy = "set the base URL to the API's own address";
@@ -209,7 +209,7 @@ static void keep_request_id(df_fetch *f, const char *id) {
 }
 
 static void fail(df_fetch *f, const verdict *v, const char *why_now, int64_t retry_at) {
-  char words[TEXT_MAX] = "";
+  char words[TEXT_MAX + 8] = ""; /* both, each with ": " in front */
   for (int i = 0; i < 2; i++) {
     char one[TEXT_MAX / 2];
     if (v->words[i] == NULL) continue;

@@ -39,7 +39,7 @@ int df_date_parse(const char *text, size_t len, int64_t *days) {
   if (len != 10 || text[4] != '-' || text[7] != '-') return -1;
   int n[3] = {0};
   for (size_t i = 0, f = 0; i < 10; i++) {
-    if (text[i] == '-') {
+    if (i == 4 || i == 7) {
       f++;
       continue;
     }

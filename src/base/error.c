@@ -46,14 +46,24 @@ void df_error_clear(df_error *err) {
   if (err != NULL) memset(err, 0, sizeof *err);
 }
 
+/* Text that had to be cut may end inside a UTF-8 character, which would make all of it ill-formed. */
+static void drop_cut_character(char *text, size_t len) {
+  size_t lead = len - 1;
+  while (lead > len - 4 && ((unsigned char)text[lead] & 0xc0) == 0x80) lead--;
+  unsigned char c = (unsigned char)text[lead];
+  size_t whole = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+  if (lead + whole > len) text[lead] = '\0';
+}
+
 int df_fail(df_error *err, df_kind kind, const char *fmt, ...) {
   if (err == NULL) return -1;
   df_error_clear(err);
   err->kind = kind;
   va_list ap;
   va_start(ap, fmt);
-  vsnprintf(err->message, sizeof err->message, fmt, ap);
+  int n = vsnprintf(err->message, sizeof err->message, fmt, ap);
   va_end(ap);
+  if (n >= (int)sizeof err->message) drop_cut_character(err->message, sizeof err->message - 1);
   for (char *p = err->message; *p != '\0'; p++)
     if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = ' ';
   return -1;

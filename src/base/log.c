@@ -16,18 +16,23 @@ void df_log_set_level(int level) { current = level; }
 
 int df_log_level(void) { return current; }
 
+/* Secrets go first: once escaped, they would not be found. */
 static void add_string(df_buf *b, const char *s) {
+  df_buf text = {0};
+  df_buf_puts(&text, s);
+  df_secret_redact(&text);
   df_buf_add(b, "\"", 1);
-  for (; *s != '\0'; s++) {
-    unsigned char c = (unsigned char)*s;
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char)text.data[i];
     if (c == '"' || c == '\\')
       df_buf_printf(b, "\\%c", c);
     else if (c < 0x20 || c >= 0x7f)
       df_buf_printf(b, "\\u%04x", c); /* bytes over 0x7f as Latin-1: a log line is always valid and printable */
     else
-      df_buf_add(b, s, 1);
+      df_buf_add(b, &text.data[i], 1);
   }
   df_buf_add(b, "\"", 1);
+  df_buf_free(&text);
 }
 
 void df_log(int level, const char *event, const df_log_field *fields, int n) {
@@ -51,7 +56,6 @@ void df_log(int level, const char *event, const df_log_field *fields, int n) {
       df_buf_printf(&b, "%lld", (long long)fields[i].number);
   }
   df_buf_add(&b, "}\n", 2);
-  df_secret_redact(&b);
   if (b.data != NULL && write(STDERR_FILENO, b.data, b.len) < 0) { /* nowhere left to say it */
   }
   df_buf_free(&b);

@@ -12,29 +12,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_SECRET = 4096, MIN_REDACT = 4 };
+enum { MAX_SECRET = 4096, MIN_REDACT = 4, ENCODINGS = 3 };
 
 struct df_secret {
   size_t len;
   size_t mapped;
   df_secret *next;
-  df_buf encoded[2]; /* percent-encoded and base64, for redaction */
+  df_buf encoded[ENCODINGS]; /* base64 for each place in a group of three, for redaction */
   char *bytes;
 };
 
 static df_secret *live; /* every secret, so that output can be searched for them */
 static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static int percent_encode(df_buf *b, const char *s, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    unsigned char c = (unsigned char)s[i];
-    int rc = isalnum(c) || strchr("-._~", c) != NULL ? df_buf_add(b, &s[i], 1) : df_buf_printf(b, "%%%02X", c);
-    if (rc != 0) return -1;
-  }
-  return 0;
-}
-
-/* Whole groups of three bytes only: the tail depends on what follows the secret in the encoded text. */
+/* Whole groups of three bytes only: the ends depend on what stands around the secret in the encoded text. */
 static int base64_encode(df_buf *b, const char *s, size_t n) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (size_t i = 0; i + 3 <= n; i += 3) {
@@ -64,7 +55,9 @@ int df_secret_new(df_secret **out, const char *bytes, size_t n, const char *what
   (void)mlock(s->bytes, s->mapped); /* may be refused by RLIMIT_MEMLOCK; the rest still holds */
   madvise(s->bytes, s->mapped, MADV_DONTDUMP);
   memcpy(s->bytes, bytes, n);
-  if (percent_encode(&s->encoded[0], bytes, n) != 0 || base64_encode(&s->encoded[1], bytes, n) != 0) {
+  int rc = 0;
+  for (size_t skip = 0; skip < ENCODINGS && skip < n; skip++) rc |= base64_encode(&s->encoded[skip], bytes + skip, n - skip);
+  if (rc != 0) {
     df_secret_free(s);
     return df_fail(err, DF_LIMIT, "out of memory");
   }
@@ -124,7 +117,7 @@ void df_secret_free(df_secret *s) {
       break;
     }
   pthread_mutex_unlock(&live_lock);
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < ENCODINGS; i++) {
     if (s->encoded[i].data != NULL) explicit_bzero(s->encoded[i].data, s->encoded[i].cap);
     df_buf_free(&s->encoded[i]);
   }
@@ -133,25 +126,54 @@ void df_secret_free(df_secret *s) {
   free(s);
 }
 
+/* Reads one byte that is percent-encoded or escaped as in JSON. Returns its length in the text, 0 when there is none. */
+static size_t escaped(const char *p, size_t n, char *out) {
+  size_t skip = n >= 3 && p[0] == '%' ? 1 : n >= 6 && memcmp(p, "\\u00", 4) == 0 ? 4 : 0;
+  if (skip > 0 && isxdigit((unsigned char)p[skip]) && isxdigit((unsigned char)p[skip + 1])) {
+    *out = (char)strtol((char[]){p[skip], p[skip + 1], '\0'}, NULL, 16);
+    return skip + 2;
+  }
+  if (n < 2 || p[0] != '\\' || strchr("\"\\/", p[1]) == NULL) return 0;
+  *out = p[1];
+  return 2;
+}
+
+/* Length of the needle's occurrence at the start of text, each byte of it plain or escaped; 0 when there is none. */
+static size_t occurrence(const char *text, size_t len, const char *needle, size_t n) {
+  size_t at = 0;
+  for (size_t i = 0; i < n; i++) {
+    char c;
+    size_t step = escaped(text + at, len - at, &c);
+    if (step > 0 && c == needle[i]) at += step;
+    else if (at < len && text[at] == needle[i]) at++;
+    else return 0;
+  }
+  return at;
+}
+
 /* Replaces needle by "***" in text[0..len); returns the new length. A needle shorter than "***" could make text grow,
    and would hit by chance: such short secrets are left alone. */
 static size_t mask(char *text, size_t len, const char *needle, size_t n) {
+  size_t to = 0;
   if (n < MIN_REDACT) return len;
-  char *from = text;
-  for (char *hit; (hit = memmem(from, len - (size_t)(from - text), needle, n)) != NULL;) {
-    memcpy(hit, "***", 3);
-    memmove(hit + 3, hit + n, len - (size_t)(hit - text) - n);
-    len -= n - 3;
-    from = hit + 3;
+  for (size_t from = 0; from < len;) {
+    size_t hit = text[from] == needle[0] || text[from] == '%' || text[from] == '\\' ? occurrence(text + from, len - from, needle, n) : 0;
+    if (hit > 0) {
+      memcpy(text + to, "***", 3);
+      to += 3;
+      from += hit;
+    } else {
+      text[to++] = text[from++];
+    }
   }
-  return len;
+  return to;
 }
 
 static size_t redact(char *text, size_t len) {
   pthread_mutex_lock(&live_lock);
   for (df_secret *s = live; s != NULL && len > 0; s = s->next) {
     len = mask(text, len, s->bytes, s->len);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < ENCODINGS; i++)
       if (s->encoded[i].len > 0) len = mask(text, len, s->encoded[i].data, s->encoded[i].len);
   }
   pthread_mutex_unlock(&live_lock);

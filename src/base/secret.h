@@ -26,7 +26,7 @@ const char *df_secret_bytes(const df_secret *s);
 /* Wipes and frees. NULL is fine. */
 void df_secret_free(df_secret *s);
 
-/* Overwrites each occurrence of a live secret in b, plain, percent-encoded or in base64, with "***". */
+/* Overwrites each occurrence of a live secret in b, plain, percent-encoded, escaped as in JSON or in base64, with "***". */
 void df_secret_redact(df_buf *b);
 
 /* The same for a C string in place; the text never grows. */

@@ -19,7 +19,12 @@ static const void *owner_of(const df_context *c) { return c->job != NULL ? (cons
 
 static const char *opt_string(lua_State *L, int at, const char *key) {
   const char *s = NULL;
-  if (lua_getfield(L, at, key) != LUA_TNIL) s = luaL_checkstring(L, -1); /* [..., s]: stays anchored in the table */
+  size_t len;
+  if (lua_getfield(L, at, key) != LUA_TNIL) { /* [..., s]: stays anchored in the table */
+    if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "%s must be a string, not a %s", key, luaL_typename(L, -1));
+    s = lua_tolstring(L, -1, &len);
+    if (strlen(s) != len) luaL_error(L, "%s must not have a NUL byte", key); /* C would read the part before it only */
+  }
   lua_pop(L, 1);
   return s;
 }
@@ -27,8 +32,9 @@ static const char *opt_string(lua_State *L, int at, const char *key) {
 static lua_Number opt_number(lua_State *L, int at, const char *key, lua_Number least, lua_Number most, lua_Number otherwise) {
   lua_Number n = otherwise;
   if (lua_getfield(L, at, key) != LUA_TNIL) { /* [..., n] */
-    n = luaL_checknumber(L, -1);
-    if (!(n >= least && n <= most)) luaL_error(L, "%s is out of range (%f to %f)", key, least, most);
+    int is_number;
+    n = lua_tonumberx(L, -1, &is_number);
+    if (!is_number || !(n >= least && n <= most)) luaL_error(L, "%s must be a number from %f to %f", key, least, most);
   }
   lua_pop(L, 1);
   return n;
@@ -207,7 +213,7 @@ static int collect(lua_State *L, int status, lua_KContext unused) {
   for (;;) {
     h->c = port->collect(port, owner, id);
     if (h->c != NULL) return push_completion(L, h);
-    if (!port->pending(port, owner)) return luaL_error(L, "nothing is under way that could be waited for");
+    if (!port->pending(port, owner, id)) return luaL_error(L, "nothing is under way that could be waited for");
     if (df_context_can_yield(context, L)) {
       df_job_await(context->job, id);
       return lua_yieldk(L, 0, 0, collect);

@@ -5,9 +5,12 @@
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/secret.h"
 
 enum { MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
 static const size_t default_max_body = (size_t)64 << 20;
@@ -15,10 +18,11 @@ static const size_t default_max_body = (size_t)64 << 20;
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
 #undef curl_multi_setopt
-#define CURL_FUNCTIONS(X)                                                                                          \
-  X(global_init) X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform)      \
-  X(multi_poll) X(multi_info_read) X(multi_setopt) X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt)     \
-  X(easy_getinfo) X(easy_strerror) X(slist_append) X(slist_free_all)
+#undef curl_share_setopt
+#define CURL_FUNCTIONS(X)                                                                                       \
+  X(global_init) X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform)     \
+  X(multi_poll) X(multi_info_read) X(multi_setopt) X(easy_init) X(easy_cleanup) X(easy_setopt) X(easy_getinfo)  \
+  X(easy_strerror) X(slist_append) X(slist_free_all) X(share_init) X(share_setopt) X(share_cleanup)
 
 static struct {
 #define X(name) __typeof__(&curl_##name) name;
@@ -53,6 +57,7 @@ typedef struct transfer {
   size_t max_body;
   size_t header_bytes;
   int too_big;
+  char fault[CURL_ERROR_SIZE]; /* libcurl's words, more exact than those for its code */
   struct transfer *next;
 } transfer;
 
@@ -75,6 +80,21 @@ int df_http_new(df_http **out, df_error *err) {
   api.multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_CONNECTIONS);
   *out = h;
   return 0;
+}
+
+int df_http_pool_new(df_http_pool **out, df_error *err) {
+  CURLSH *share = api.share_init();
+  if (share == NULL || api.share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) != CURLSHE_OK ||
+      api.share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK) {
+    if (share != NULL) api.share_cleanup(share);
+    return df_fail(err, DF_LIMIT, "out of memory");
+  }
+  *out = (df_http_pool *)share;
+  return 0;
+}
+
+void df_http_pool_free(df_http_pool *pool) {
+  if (pool != NULL) api.share_cleanup((CURLSH *)pool);
 }
 
 void df_http_answer_free(df_http_answer *a) {
@@ -145,14 +165,13 @@ static void keep_header(df_http_answer *a, const char *line, size_t len) {
   for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
     size_t n = strlen(wanted[i].name);
     if (len <= n || line[n] != ':' || strncasecmp(line, wanted[i].name, n) != 0) continue;
-    for (n++; n < len && (line[n] == ' ' || line[n] == '\t'); n++) {
-    }
-    char *to = a->headers[wanted[i].at];
-    size_t k = 0;
-    for (; n < len && k + 1 < sizeof a->headers[0]; n++)
-      if (line[n] >= 0x20 && line[n] < 0x7f) to[k++] = line[n];
-    while (k > 0 && to[k - 1] == ' ') k--;
-    to[k] = '\0';
+    df_buf value = {0};
+    for (n++; n < len; n++)
+      if (line[n] >= 0x20 && line[n] < 0x7f && (line[n] != ' ' || value.len > 0) && df_buf_add(&value, &line[n], 1) != 0) break;
+    df_secret_redact(&value); /* before the cut below, which could leave the first part of an echoed key */
+    while (value.len > 0 && value.data[value.len - 1] == ' ') value.len--;
+    snprintf(a->headers[wanted[i].at], sizeof a->headers[0], "%.*s", (int)value.len, value.len > 0 ? value.data : "");
+    df_buf_free(&value);
     return;
   }
 }
@@ -191,8 +210,14 @@ static void set_options(transfer *t, const df_http_request *r) {
   CURL *e = t->easy;
   api.easy_setopt(e, CURLOPT_URL, r->url);
   api.easy_setopt(e, CURLOPT_PRIVATE, t);
+  api.easy_setopt(e, CURLOPT_ERRORBUFFER, t->fault);
+  if (r->pool != NULL) api.easy_setopt(e, CURLOPT_SHARE, (CURLSH *)r->pool);
   api.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075500
   api.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->loopback ? "http,https" : "https");
+#else
+  api.easy_setopt(e, CURLOPT_PROTOCOLS, r->loopback ? (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS) : (long)CURLPROTO_HTTPS);
+#endif
   api.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
   api.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
   api.easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
@@ -216,7 +241,11 @@ static void set_options(transfer *t, const df_http_request *r) {
     api.easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
     api.easy_setopt(e, CURLOPT_COPYPOSTFIELDS, r->body);
   }
-  if (strcmp(r->method, "GET") != 0) api.easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
+  if (strcmp(r->method, "GET") != 0) {
+    api.easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
+    /* a request that dies without an answer on a used connection is sent again by libcurl; a write may have been done */
+    api.easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+  }
 }
 
 int df_http_start(df_http *h, const df_http_request *r, df_error *err) {
@@ -259,17 +288,20 @@ static df_http_outcome judge(const transfer *t, CURLcode code) {
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
+    case CURLE_PROXY:
+    case CURLE_SSL_CONNECT_ERROR: /* the handshake broke off or found no common ground; no certificate was judged */
       return DF_HTTP_CONNECT;
     case CURLE_OPERATION_TIMEDOUT:
       return DF_HTTP_TIMEOUT;
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
       return DF_HTTP_TLS;
+    case CURLE_OUT_OF_MEMORY: /* also what a header line over libcurl's own limit is called */
+      return DF_HTTP_TOO_BIG;
     default:
       return DF_HTTP_BROKEN;
   }
@@ -307,7 +339,8 @@ void df_http_poll(df_http *h, int wait_ms) {
     api.easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
     t->answer->outcome = judge(t, code);
     t->answer->status = (int)status;
-    if (code != CURLE_OK) strncpy(t->answer->detail, api.easy_strerror(code), sizeof t->answer->detail - 1);
+    if (code != CURLE_OK)
+      snprintf(t->answer->detail, sizeof t->answer->detail, "%.159s", t->fault[0] != '\0' ? t->fault : api.easy_strerror(code));
     keep_done(h, finish(h, t));
   }
 }

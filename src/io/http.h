@@ -13,12 +13,15 @@ typedef struct df_http df_http;
 /* How a transfer ended below HTTP. */
 typedef enum df_http_outcome {
   DF_HTTP_OK,      /* a whole answer came */
-  DF_HTTP_CONNECT, /* nothing was sent: name, route or connection refused */
-  DF_HTTP_TLS,     /* the peer could not prove who it is */
+  DF_HTTP_CONNECT, /* nothing was sent: name, route, connection or handshake failed */
+  DF_HTTP_TLS,     /* nothing was sent: the peer could not prove who it is */
   DF_HTTP_TIMEOUT, /* too slow, at any stage */
   DF_HTTP_BROKEN,  /* the connection ended inside the answer, or the answer is not HTTP */
   DF_HTTP_TOO_BIG  /* body or headers over their cap */
 } df_http_outcome;
+
+/* The connections and TLS sessions of one client. No request goes out on another client's. */
+typedef struct df_http_pool df_http_pool;
 
 typedef struct df_http_request {
   const char *method;
@@ -29,6 +32,7 @@ typedef struct df_http_request {
   int64_t timeout_ms; /* for the whole transfer, over 0 */
   size_t max_body;    /* cap on the decompressed body, bytes; 0: 64 MiB */
   int loopback;       /* the peer is on loopback: no proxy is asked */
+  df_http_pool *pool; /* borrowed; NULL: the connections that belong to nobody */
   void *tag;          /* handed back with the answer */
 } df_http_request;
 
@@ -48,7 +52,7 @@ typedef struct df_http_answer {
   void *tag;
   df_http_outcome outcome;
   int status;
-  char headers[DF_H_COUNT][160]; /* "" where absent; the last one where repeated; printable ASCII only */
+  char headers[DF_H_COUNT][160]; /* "" where absent; the last one where repeated; printable ASCII only, live secrets masked */
   df_buf body;
   char detail[160]; /* what libcurl says of a failed transfer */
 } df_http_answer;
@@ -59,7 +63,11 @@ int df_http_new(df_http **out, df_error *err);
 /* Ends every transfer without an answer. NULL is fine. */
 void df_http_free(df_http *h);
 
-/* Starts a transfer. Redirects are never followed, certificates always checked, TLS 1.2 or newer. */
+/* A pool needs a df_http to have been made before. It ends, with its connections, after its last transfer. */
+int df_http_pool_new(df_http_pool **out, df_error *err);
+void df_http_pool_free(df_http_pool *pool);
+
+/* Starts a transfer. What is not a GET gets a connection of its own and is never sent twice. Redirects are never followed, certificates always checked, TLS 1.2 or newer. */
 int df_http_start(df_http *h, const df_http_request *r, df_error *err);
 
 /* Drops the transfer with this tag, if it is under way. */

@@ -23,6 +23,7 @@ typedef struct client {
   df_ratelimit limiter;
   int64_t timeout_ms;
   int max_attempts, max_in_flight, in_flight;
+  df_http_pool *pool; /* NULL until a request is sent */
   struct client *next;
 } client;
 
@@ -58,9 +59,17 @@ void df_completion_free(df_completion *c) {
 static char *copy_text(const char *text) { return text != NULL ? strdup(text) : NULL; }
 
 static void free_client(client *c) {
+  df_http_pool_free(c->pool);
   df_secret_free(c->key);
   free(c->base_url);
   free(c);
+}
+
+static void take_off_wire(local *l, call *c) {
+  if (!c->on_wire) return;
+  df_http_cancel(l->http, c);
+  c->on_wire = 0;
+  c->client->in_flight--;
 }
 
 static void free_call(local *l, call *c) {
@@ -70,10 +79,7 @@ static void free_call(local *l, call *c) {
       if (l->last == &c->next) l->last = p;
       break;
     }
-  if (c->on_wire) {
-    df_http_cancel(l->http, c);
-    c->client->in_flight--;
-  }
+  take_off_wire(l, c);
   df_completion_free(c->completion);
   df_buf_free(&c->url);
   df_buf_free(&c->body);
@@ -114,22 +120,6 @@ static client *find_client(local *l, uint32_t id) {
   client *c = l->clients;
   while (c != NULL && c->id != id) c = c->next;
   return c;
-}
-
-static void close_client(df_port *port, uint32_t id) {
-  local *l = (local *)port;
-  client *c = find_client(l, id);
-  if (c == NULL) return;
-  for (call *k = l->first, *next; k != NULL; k = next) {
-    next = k->next;
-    if (k->client == c) free_call(l, k);
-  }
-  for (client **p = &l->clients; *p != NULL; p = &(*p)->next)
-    if (*p == c) {
-      *p = c->next;
-      break;
-    }
-  free_client(c);
 }
 
 static int prepare(local *l, call *c, const df_call *k, df_error *err) {
@@ -196,9 +186,9 @@ static df_completion *collect(df_port *port, const void *owner, uint64_t id) {
   return done;
 }
 
-static int pending(df_port *port, const void *owner) {
+static int pending(df_port *port, const void *owner, uint64_t id) {
   for (call *c = ((local *)port)->first; c != NULL; c = c->next)
-    if (c->owner == owner) return 1;
+    if (c->owner == owner && (id == 0 || c->completion->id == id)) return 1;
   return 0;
 }
 
@@ -236,8 +226,31 @@ static void complete(call *c, int64_t now) {
   }
 }
 
-static void send_request(local *l, call *c, int64_t now) {
-  df_error err;
+/* Whoever waits for one of its requests is told. */
+static void close_client(df_port *port, uint32_t id) {
+  local *l = (local *)port;
+  client *c = find_client(l, id);
+  if (c == NULL) return;
+  int64_t now = df_clock_mono_ms();
+  for (call *k = l->first; k != NULL; k = k->next) {
+    if (k->client != c) continue;
+    if (!k->done) {
+      take_off_wire(l, k);
+      k->fetch.step = DF_FETCH_FAILED;
+      df_fail(&k->fetch.error, DF_CONFIG, "the client was closed while this request was under way");
+      complete(k, now);
+    }
+    k->client = NULL;
+  }
+  for (client **p = &l->clients; *p != NULL; p = &(*p)->next)
+    if (*p == c) {
+      *p = c->next;
+      break;
+    }
+  free_client(c);
+}
+
+static int start_request(local *l, call *c, int64_t now, df_error *err) {
   int64_t left = c->fetch.policy.deadline - now;
   df_http_request r = {.method = c->method,
                        .url = c->url.data,
@@ -247,8 +260,16 @@ static void send_request(local *l, call *c, int64_t now) {
                        .timeout_ms = left > 0 ? left : 1,
                        .loopback = strncmp(c->client->base_url, "http:", 5) == 0,
                        .tag = c};
+  if (l->http == NULL && df_http_new(&l->http, err) != 0) return -1;
+  if (c->client->pool == NULL && df_http_pool_new(&c->client->pool, err) != 0) return -1;
+  r.pool = c->client->pool;
+  return df_http_start(l->http, &r, err);
+}
+
+static void send_request(local *l, call *c, int64_t now) {
+  df_error err;
   c->sent_at = now;
-  if ((l->http != NULL || df_http_new(&l->http, &err) == 0) && df_http_start(l->http, &r, &err) == 0) {
+  if (start_request(l, c, now, &err) == 0) {
     c->on_wire = 1;
     c->client->in_flight++;
   } else {
@@ -258,15 +279,19 @@ static void send_request(local *l, call *c, int64_t now) {
   }
 }
 
-/* Text of one member of an error's body: a string, or a number as it is written. NULL when there is none. */
+/* Text of one member of an error's body: a string, or a number as it is written. NULL when there is none. A server may
+   echo what it was sent: secrets go before the text is cut, or the first part of one could stay. */
 static const char *member(df_json *doc, const char *name, char *to, size_t size) {
   size_t len;
   df_json_ref at = df_json_get(doc, 0, name, strlen(name));
   df_json_kind kind = df_json_type(doc, at);
   if (at == 0 || (kind != DF_JSON_STRING && kind != DF_JSON_NUMBER)) return NULL;
   const char *text = kind == DF_JSON_STRING ? df_json_text(doc, at, &len) : df_json_span(doc, at, &len);
-  if (text == NULL) return NULL;
-  snprintf(to, size, "%.*s", (int)(len < size ? len : size - 1), text);
+  df_buf whole = {0};
+  if (text == NULL || df_buf_add(&whole, text, len) != 0) return NULL;
+  df_secret_redact(&whole);
+  snprintf(to, size, "%.*s", (int)(whole.len < size ? whole.len : size - 1), whole.len > 0 ? whole.data : "");
+  df_buf_free(&whole);
   return to;
 }
 
@@ -353,7 +378,9 @@ static int step(local *l, int64_t *until) {
     if (c->client == NULL) {
       if (now >= c->due) complete(c, now);
       else if (c->due < *until) *until = c->due;
-    } else if (c->client->in_flight < c->client->max_in_flight) {
+    } else if (c->client->in_flight >= c->client->max_in_flight && now < c->fetch.policy.deadline) {
+      if (c->fetch.policy.deadline < *until) *until = c->fetch.policy.deadline;
+    } else {
       int64_t at = INT64_MAX;
       switch (df_fetch_next(&c->fetch, now, wall, &at)) {
         case DF_FETCH_SEND:

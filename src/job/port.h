@@ -59,14 +59,15 @@ void df_completion_free(df_completion *c);
 
 struct df_port {
   int (*open_client)(df_port *p, uint32_t *client, const df_client_options *o, df_error *err);
+  /* Its requests under way complete with an error. */
   void (*close_client)(df_port *p, uint32_t client);
   int (*submit)(df_port *p, uint64_t *id, const df_call *call, df_error *err);
   /* Is there a completion of this owner (with this id, when id is not 0)? */
   int (*ready)(df_port *p, const void *owner, uint64_t id);
   /* Takes it; NULL when there is none. Free it with df_completion_free. */
   df_completion *(*collect)(df_port *p, const void *owner, uint64_t id);
-  /* Is anything of this owner under way or ready? */
-  int (*pending)(df_port *p, const void *owner);
+  /* Is anything of this owner (with this id, when id is not 0) under way or ready? */
+  int (*pending)(df_port *p, const void *owner, uint64_t id);
   /* Drops one request of this owner, under way or ready. */
   void (*cancel)(df_port *p, const void *owner, uint64_t id);
   /* Drops whatever this owner has under way or ready. */
