@@ -5,7 +5,7 @@ local task = {}
 
 -- Coroutines that the dispatcher below resumes. A coroutine that a script made itself is not among them: awaiting in it
 -- blocks until the answer is there.
-local managed = setmetatable({}, { __mode = "k" })
+local managed = {}
 local waiting = {}  -- request id -> coroutine
 local early = {}    -- request id -> completion that came while another one was waited for
 local ready = {}    -- coroutines to resume, each with its values
@@ -17,6 +17,7 @@ local function resume(co, ...)
       if first ~= nil then waiting[first] = co end
       return
     end
+    managed[co] = nil
     job(ok, first, ...)
   end
   done(coroutine.resume(co, ...))
