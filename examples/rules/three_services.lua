@@ -8,7 +8,7 @@ return correlation{
   id = "0c2fd1b4-93a5-4f0a-8f0e-8f5b6f7a2d10",
   title = "Three services leaked for one person within a day",
   type = "value_count",
-  rules = { "stealer_corporate" },
+  rules = { "stealer_log" },
   group_by = { "email" },
   timespan = "24h",
   condition = { field = "source.name", gte = 3 },
@@ -16,20 +16,20 @@ return correlation{
 
   tests = {
     { name = "three services in a day", findings = 1, events = {
-      leak("eve", "vpn", "2026-01-05T08:00:00Z"),
-      leak("eve", "mail", "2026-01-05T09:00:00Z"),
-      leak("eve", "hr", "2026-01-06T07:59:59Z") } },
+      leak("eve", "Corporate VPN", "2026-01-05T08:00:00Z"),
+      leak("eve", "Streamia", "2026-01-05T09:00:00Z"),
+      leak("eve", "Shoply", "2026-01-06T07:59:59Z") } },
     { name = "the third exactly a day after the first is too late", findings = 0, events = {
-      leak("eve", "vpn", "2026-01-05T08:00:00Z"),
-      leak("eve", "mail", "2026-01-05T09:00:00Z"),
-      leak("eve", "hr", "2026-01-06T08:00:00Z") } },
+      leak("eve", "Corporate VPN", "2026-01-05T08:00:00Z"),
+      leak("eve", "Streamia", "2026-01-05T09:00:00Z"),
+      leak("eve", "Shoply", "2026-01-06T08:00:00Z") } },
     { name = "the same service three times", findings = 0, events = {
-      leak("eve", "vpn", "2026-01-05T08:00:00Z"),
-      leak("eve", "vpn", "2026-01-05T09:00:00Z"),
-      leak("eve", "vpn", "2026-01-05T10:00:00Z") } },
+      leak("eve", "Corporate VPN", "2026-01-05T08:00:00Z"),
+      leak("eve", "Corporate VPN", "2026-01-05T09:00:00Z"),
+      leak("eve", "Corporate VPN", "2026-01-05T10:00:00Z") } },
     { name = "three services of three people", findings = 0, events = {
-      leak("eve", "vpn", "2026-01-05T08:00:00Z"),
-      leak("bob", "mail", "2026-01-05T09:00:00Z"),
-      leak("ann", "hr", "2026-01-05T10:00:00Z") } },
+      leak("eve", "Corporate VPN", "2026-01-05T08:00:00Z"),
+      leak("bob", "Streamia", "2026-01-05T09:00:00Z"),
+      leak("ann", "Shoply", "2026-01-05T10:00:00Z") } },
   },
 }

@@ -69,11 +69,12 @@ local function unknown(what, name, known) return nil, check.error("config", chec
 --- An endpoint by name.
 -- @tparam string name such as "dataleaks.credentials" or "watchlists.domain.add"
 -- @treturn table|nil {name, family, method, path, required, paged, window, body, open, kind, status, ...}
+-- @tparam[opt="endpoint"] string what the message calls it
 -- @return err of kind "config" that names the nearest endpoint
-function catalog.find(name)
+function catalog.find(name, what)
   local entry = by_name[name]
   if entry then return entry end
-  return unknown("endpoint", name, by_name)
+  return unknown(what or "endpoint", name, by_name)
 end
 
 --- All endpoints, in the order of the documentation.

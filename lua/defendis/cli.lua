@@ -18,8 +18,12 @@ local COMMANDS = {
 local EXIT = { config = 2, store = 2, script = 1, limit = 5, incomplete = 6, auth = 3, scope = 3, billing = 3, quota = 3,
   not_found = 3, invalid = 3, rate_limit = 4, unavailable = 4, network = 4, timeout = 4, decode = 4 }
 
---- The exit code for an error table (or a plain message: 1).
-function cli.exit_code(err) return type(err) == "table" and EXIT[err.kind] or 1 end
+--- The exit code for an error table (or a plain message: 1). A request that was never sent was not refused by the API.
+function cli.exit_code(err)
+  if type(err) ~= "table" then return 1 end
+  if err.kind == "invalid" and not err.status then return 2 end
+  return EXIT[err.kind] or 1
+end
 
 local function build(wanted)
   local argparse = require "argparse"
@@ -42,6 +46,21 @@ local function build(wanted)
   return parser
 end
 
+-- Wrong words: what is wrong, and where help is. A caller of `run` reads stdout, and gets a document there too.
+local function usage(words, message)
+  local known = {}
+  for i, c in ipairs(COMMANDS) do known[i] = c[1] end
+  local command = words[1]:match("^%l+$")
+  local is_known = command and table.concat(known, " "):find("%f[%w]" .. command .. "%f[%W]")
+  if command and not is_known then
+    message = require("defendis.check").unknown(command, known, "command")
+  end
+  message = ("%s; see defendis %s--help"):format(message:gsub("\n", "; "), is_known and command .. " " or "")
+  if command == "run" then require("defendis.cli.ui").document{ error = { kind = "config", message = message } } end
+  io.stderr:write("defendis: ", message, "\n")
+  return 2
+end
+
 --- Called by the program with the words behind its name. Returns the exit code.
 function cli.main(...)
   local words = { ... }
@@ -51,10 +70,7 @@ function cli.main(...)
     return 2
   end
   local ok, args = parser:pparse(words)
-  if not ok then
-    io.stderr:write("defendis: ", args, "; see defendis ", words[1]:match("^%l+$") and words[1] .. " " or "", "--help\n")
-    return 2
-  end
+  if not ok then return usage(words, args) end
   require("defendis.core").sys.log_level(args.verbose or 0)
   local code, err = require("defendis.cli." .. args.command).run(args)
   if code then return code end

@@ -162,6 +162,9 @@ local function list_query(entry, parameters)
       query[theirs], query[ours] = date, nil
     end
   end
+  if query.fromDate and query.toDate and query.fromDate > query.toDate then
+    return nil, check.error("config", ("from = %s is after to = %s"):format(query.fromDate, query.toDate))
+  end
   for _, name in ipairs(entry.required or {}) do
     if query[name] == nil then
       return nil, check.error("config", ('%s needs the input "%s"; give %s=...'):format(entry.name, name, name))
@@ -172,9 +175,11 @@ end
 
 --- The request behind a dataset: path and query for pages(). Returns path, query, or nil, err.
 function client.plan(dataset, parameters)
-  local entry, err = catalog.find(dataset)
+  local entry, err = catalog.find(dataset, "dataset")
   if not entry then return nil, err end
-  if not entry.paged then return nil, check.error("config", dataset .. " is not a list; use get(\"" .. entry.path .. "\", ...)") end
+  if not entry.paged then
+    return nil, check.error("config", ("%s is not a list of records; request it with %s %s"):format(dataset, entry.method, entry.path))
+  end
   local query
   query, err = list_query(entry, parameters or {})
   if not query then return nil, err end

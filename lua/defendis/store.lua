@@ -292,6 +292,15 @@ end
 -- for f in ...: {id, rule, time_ms, level, doc} of one level or of all, by time and id.
 function Store:findings(level) return tables(FINDING, same, self.db:rows(LIST_FINDINGS, level)) end
 
+-- for f in ...: the newest of one level and rule, at most `most`.
+function Store:newest_findings(level, rule, most)
+  return tables(FINDING, same, self.db:rows("SELECT " .. quoted(FINDING, "@") ..
+    " FROM finding WHERE level = ? AND rule = ? ORDER BY time_ms DESC, id DESC LIMIT ?", level, rule, most))
+end
+
+-- for level, rule, count in ...
+function Store:findings_by_rule() return self.db:rows("SELECT level, rule, count(*) FROM finding GROUP BY level, rule") end
+
 -- for level, count in ...
 function Store:findings_by_level() return self.db:rows("SELECT level, count(*) FROM finding GROUP BY level") end
 

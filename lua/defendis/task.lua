@@ -6,7 +6,7 @@ local task = {}
 
 -- Coroutines that the dispatcher below resumes. A coroutine that a script made itself is not among them: awaiting in it
 -- blocks until the answer is there.
-local managed = setmetatable({}, { __mode = "k" })
+local managed = {}
 local waiting = {}  -- request id -> coroutine
 local early = {}    -- request id -> completion that came while another one was waited for
 local ready = {}    -- coroutines to resume, each with its values
@@ -15,7 +15,10 @@ local PARKED = {}   -- what our own yields hand over, in front of the id waited 
 local function resume(co, ...)
   local job = managed[co]
   local function done(ok, first, id, ...)
-    if coroutine.status(co) == "dead" then return job(ok, first, id, ...) end
+    if coroutine.status(co) == "dead" then
+      managed[co] = nil
+      return job(ok, first, id, ...)
+    end
     if first ~= PARKED then
       managed[co] = nil
       return job(false, "a function that parallel runs must not yield by itself; nobody would resume it")

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bind/bind.h"
+#include "job/job.h"
 
 #define OBJECT_MT "json.object"
 #define REG_BUFFER(verb) {#verb, l_buffer_##verb}
@@ -241,13 +242,21 @@ static int l_buffer(lua_State *L) {
   return 1;
 }
 
+/* A script's buffers count for its memory budget. */
+static void account(lua_State *L, size_t before, const df_buf *b) {
+  if (b->cap != before && df_job_account(L, before, b->cap) != 0) luaL_error(L, "not enough memory");
+}
+
 /* buffer:encode(value[, options]): appends the value's JSON text. true, or nil and an error. */
 static int l_buffer_encode(lua_State *L) {
   df_buf *b = df_check_buffer(L, 1);
   luaL_checkany(L, 2);
   lua_settop(L, 3);
   df_error err;
-  if (encode(L, 2, b, &err) != 0) return df_push_error(L, &err);
+  size_t before = b->cap;
+  int rc = encode(L, 2, b, &err);
+  account(L, before, b);
+  if (rc != 0) return df_push_error(L, &err);
   lua_pushboolean(L, 1); /* [true] */
   return 1;
 }
@@ -257,7 +266,9 @@ static int l_buffer_add(lua_State *L) {
   df_buf *b = df_check_buffer(L, 1);
   size_t n;
   const char *text = luaL_checklstring(L, 2, &n);
+  size_t before = b->cap;
   if (df_buf_add(b, text, n) != 0) return luaL_error(L, "not enough memory");
+  account(L, before, b);
   lua_settop(L, 1); /* [b] */
   return 1;
 }
@@ -283,7 +294,9 @@ static int l_buffer_text(lua_State *L) {
 
 /* Frees the bytes; the buffer is empty afterwards. __gc and __close. */
 static int l_buffer_close(lua_State *L) {
-  df_buf_free(df_check_buffer(L, 1));
+  df_buf *b = df_check_buffer(L, 1);
+  df_job_account(L, b->cap, 0);
+  df_buf_free(b);
   return 0;
 }
 

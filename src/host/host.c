@@ -6,8 +6,12 @@
 #include "base/error.h"
 #include "bind/open.h"
 #include "host/carried.h"
+#include "host/guard.h"
 #include "job/job.h"
 #include "job/local.h"
+
+enum { GRACE_MS = 500 };
+static const size_t c_memory = (size_t)128 << 20; /* what answers and C code may take beside the script's own memory */
 
 struct df_host {
   df_port *port;
@@ -106,7 +110,9 @@ static int run_script(void *host, df_buf *output, const df_job_script *s, df_err
   df_host *h = host;
   df_job *job, *caller = h->jobs[0];
   if (start_script(h, &job, s, err) != 0) return -1;
+  df_guard_start(df_job_deadline(job) + GRACE_MS, 2 * df_job_memory(job) + c_memory);
   schedule(h, job, caller);
+  df_guard_stop();
   int rc = 0;
   if (df_job_poll(job, 0) == DF_JOB_DONE) {
     size_t len;

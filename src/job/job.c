@@ -26,10 +26,12 @@ struct df_job {
   int args_on_stack;
   uint64_t waiting_for;
   size_t memory_used, memory_limit; /* limit 0: none */
+  size_t refused;                   /* bytes that the allocator did not give; Lua collects and asks once more */
   int64_t instructions_left;        /* -1: none are counted */
   int64_t deadline;                 /* INT64_MAX: none */
   const char *exceeded;             /* sticky: the budget that ended this job */
-  char budget_text[96];
+  char where[96];                   /* " at file:line", where known */
+  int64_t timeout, instructions;    /* the budgets as they were given */
   const char *result; /* main's, in the state or in number */
   size_t result_len;
   char number[24];
@@ -37,6 +39,17 @@ struct df_job {
 };
 
 static df_job *job_of(lua_State *L) { return *(df_job **)lua_getextraspace(L); }
+
+/* Over the limit only when the same request comes again after the emergency collection. */
+static void *refuse(df_job *job, size_t nsize) {
+  if (job->refused == nsize) job->exceeded = "memory";
+  job->refused = nsize;
+  return NULL;
+}
+
+static int is_over(const df_job *job, size_t more) {
+  return job->memory_limit > 0 && (job->memory_used > job->memory_limit || more > job->memory_limit - job->memory_used);
+}
 
 /* A new block's osize is a type tag, and a shrink is never refused. */
 static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
@@ -46,13 +59,29 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     job->memory_used -= old;
     return df_pool_resize(&job->pool, ptr, old, 0);
   }
-  if (job->memory_limit > 0 && nsize > old && job->memory_used - old + nsize > job->memory_limit) {
-    job->exceeded = "memory";
-    return NULL;
-  }
+  if (nsize > old && is_over(job, nsize - old)) return refuse(job, nsize);
   void *block = df_pool_resize(&job->pool, ptr, old, nsize);
   if (block != NULL) job->memory_used = job->memory_used - old + nsize;
+  if (nsize > old) job->refused = 0;
   return block;
+}
+
+int df_job_account(lua_State *L, size_t before, size_t after) {
+  df_job *job = df_context_of(L)->job;
+  if (job == NULL) return 0;
+  job->memory_used = job->memory_used - before + after;
+  if (after <= before || !is_over(job, 0)) return 0;
+  lua_gc(L, LUA_GCCOLLECT); /* the collector did not know how much its garbage weighs */
+  if (!is_over(job, 0)) return 0;
+  job->exceeded = "memory";
+  return -1;
+}
+
+static void note_where(df_job *job, lua_State *L) {
+  lua_Debug ar;
+  for (int level = 0; job->where[0] == '\0' && lua_getstack(L, level, &ar); level++)
+    if (lua_getinfo(L, "Sl", &ar) && ar.currentline > 0)
+      snprintf(job->where, sizeof job->where, " at %s:%d", ar.short_src, ar.currentline);
 }
 
 /* Once a budget is gone every further instruction raises, so that pcall cannot carry on. */
@@ -67,10 +96,13 @@ static void on_count(lua_State *L, lua_Debug *ar) {
       job->exceeded = "time";
   }
   if (job->exceeded != NULL) {
+    note_where(job, L);
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
     luaL_error(L, "the script is over its budget of %s", job->exceeded);
   }
 }
+
+void df_job_charge(lua_State *L) { on_count(L, NULL); }
 
 /* Loads the carried module named by argument 1, or returns what to say when there is none. */
 static int find_carried(lua_State *L) {
@@ -154,10 +186,9 @@ int df_job_new(df_job **out, const df_job_options *o, df_error *err) {
   } else {
     job->memory_limit = o->memory > 0 ? o->memory : default_memory;
     job->instructions_left = o->instructions > 0 ? o->instructions : default_instructions;
-    int64_t timeout = o->timeout_ms > 0 ? o->timeout_ms : DEFAULT_TIMEOUT_MS;
-    job->deadline = df_clock_mono_ms() + timeout;
-    snprintf(job->budget_text, sizeof job->budget_text, "time %.3g s, memory %zu KiB, instructions %lld", (double)timeout / 1000,
-             job->memory_limit / 1024, (long long)job->instructions_left);
+    job->instructions = job->instructions_left;
+    job->timeout = o->timeout_ms > 0 ? o->timeout_ms : DEFAULT_TIMEOUT_MS;
+    job->deadline = df_clock_mono_ms() + job->timeout;
   }
   job->L = lua_newstate(allocate, job);
   if (job->L == NULL) {
@@ -225,7 +256,14 @@ int df_job_start(df_job *job, const char *module, int argc, const char *const *a
 }
 
 static void set_limit_error(df_job *job) {
-  df_fail(&job->error, DF_LIMIT, "the script is over its budget of %s (%s)", job->exceeded, job->budget_text);
+  char budget[48];
+  if (strcmp(job->exceeded, "time") == 0)
+    snprintf(budget, sizeof budget, "%.15g s", (double)job->timeout / 1000);
+  else if (strcmp(job->exceeded, "memory") == 0)
+    snprintf(budget, sizeof budget, "%zu KiB", job->memory_limit / 1024);
+  else
+    snprintf(budget, sizeof budget, "%lld", (long long)job->instructions);
+  df_fail(&job->error, DF_LIMIT, "the script is over its budget of %s (%s)%s", job->exceeded, budget, job->where);
   job->status = DF_JOB_FAILED;
 }
 
@@ -292,6 +330,7 @@ df_job_status df_job_resume(df_job *job) {
   int results = 0;
   int rc = lua_resume(job->co, NULL, job->args_on_stack, &results);
   job->args_on_stack = 0;
+  if (rc == LUA_ERRMEM) job->exceeded = "memory";
   if (rc != LUA_OK && rc != LUA_YIELD)
     fail_from_lua(job);
   else if (job->exceeded != NULL)
@@ -309,6 +348,7 @@ df_job_status df_job_poll(df_job *job, int64_t now_ms) {
   if (job->status != DF_JOB_WAITING) return job->status;
   if (now_ms >= job->deadline) {
     job->exceeded = "time";
+    snprintf(job->where, sizeof job->where, " while waiting for an answer");
     set_limit_error(job);
   } else if (job->context.port->ready(job->context.port, job, job->waiting_for)) {
     job->status = DF_JOB_READY;
@@ -317,6 +357,8 @@ df_job_status df_job_poll(df_job *job, int64_t now_ms) {
 }
 
 int64_t df_job_deadline(const df_job *job) { return job->deadline; }
+
+size_t df_job_memory(const df_job *job) { return job->memory_limit; }
 
 const char *df_job_result(const df_job *job, size_t *len) {
   *len = job->result_len;

@@ -61,6 +61,13 @@ int df_context_can_yield(const df_context *c, lua_State *L);
 /* Notes that the job waits for a completion of id (0: any of its own). */
 void df_job_await(df_job *job, uint64_t id);
 
+/* Counts memory that C code holds for a script: before and after are bytes of one block. -1 when the script is now over
+   its budget; it fails whatever it does then. */
+int df_job_account(lua_State *L, size_t before, size_t after);
+
+/* Takes a thousand instructions off the budget, for what costs time without running any; raises when a budget is gone. */
+void df_job_charge(lua_State *L);
+
 /* Makes a state with its libraries; a sandbox unless o->trusted. 0, or -1: DF_LIMIT when the memory budget is too small. */
 int df_job_new(df_job **out, const df_job_options *o, df_error *err);
 
@@ -78,6 +85,9 @@ df_job_status df_job_poll(df_job *job, int64_t now_ms);
 
 /* When a waiting job fails by itself: monotonic ms, INT64_MAX for never. */
 int64_t df_job_deadline(const df_job *job);
+
+/* Its memory budget in bytes, 0 for none. */
+size_t df_job_memory(const df_job *job);
 
 /* After DF_JOB_DONE: what main returned, as text (an integer in decimal). Valid until the job is freed. */
 const char *df_job_result(const df_job *job, size_t *len);

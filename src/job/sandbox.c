@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "job/job.h"
+
 /* Everything a script can name, with the reason where one is not obvious. Not here: load and its kin (bytecode),
    collectgarbage (stops the collector), xpcall (its handler would run past a limit), debug, io, package,
    coroutine.close (crashes 5.4.4 when nested), string.dump, os but for its clocks. */
@@ -46,15 +48,38 @@ static void filter(lua_State *L, const char *names) {
   }
 }
 
-/* A finalizer runs with the limits off: scripts may not have one. */
+/* A new coroutine counts its instructions from 0: without a price, many short ones would never be counted. */
+static int l_charged(lua_State *L) {
+  df_job_charge(L);
+  lua_pushvalue(L, lua_upvalueindex(1));            /* [..., f] */
+  lua_insert(L, 1);                                 /* [f, ...] */
+  lua_call(L, lua_gettop(L) - 1, 1);                /* [result] */
+  return 1;
+}
+
+static void charge(lua_State *L, const char *library, const char *name) {
+  lua_getglobal(L, library);         /* [lib] */
+  lua_getfield(L, -1, name);         /* [lib, f] */
+  lua_pushcclosure(L, l_charged, 1); /* [lib, charged] */
+  lua_setfield(L, -2, name);         /* [lib] */
+  lua_pop(L, 1);                     /* [] */
+}
+
+static void refuse_field(lua_State *L, const char *name) {
+  lua_pushstring(L, name); /* [t, mt, name] */
+  lua_rawget(L, 2);        /* [t, mt, value] */
+  if (!lua_isnil(L, -1)) luaL_error(L, "a script may not set %s", name);
+  lua_pop(L, 1); /* [t, mt] */
+}
+
+/* A finalizer runs with the limits off, and weak tables can crash 5.4.4 when memory is short: scripts have neither. */
 static int l_setmetatable(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
   if (lua_istable(L, 2)) {
-    lua_pushliteral(L, "__gc"); /* [t, mt, "__gc"] */
-    lua_rawget(L, 2);           /* [t, mt, gc] */
-    if (!lua_isnil(L, -1)) return luaL_error(L, "a script may not set __gc");
-    lua_pop(L, 1); /* [t, mt] */
+    lua_settop(L, 2);
+    refuse_field(L, "__gc");
+    refuse_field(L, "__mode");
   }
   if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
   lua_settop(L, 2);
@@ -82,6 +107,13 @@ void df_sandbox_open_listed(lua_State *L) {
     filter(L, allowed[i].names);
     lua_pop(L, 1); /* [] */
   }
+  charge(L, "coroutine", "create");
+  charge(L, "coroutine", "wrap");
+  lua_pushliteral(L, "");            /* [""] */
+  lua_getmetatable(L, -1);           /* ["", mt] */
+  lua_pushboolean(L, 0);             /* ["", mt, false] */
+  lua_setfield(L, -2, "__metatable"); /* ["", mt] */
+  lua_pop(L, 2);                     /* [] */
   lua_register(L, "setmetatable", l_setmetatable);
   lua_register(L, "print", l_print);
 }

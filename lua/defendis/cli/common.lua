@@ -3,10 +3,24 @@ local check = require "defendis.check"
 
 local common = {}
 
+--- For option:convert: an integer of at least `least`. name: the option, for the message.
+function common.integer(name, least)
+  return function(text)
+    local n = math.tointeger(text)
+    if n and n >= least then return n end
+    return nil, ('%s "%s" is not a whole number of at least %d'):format(name, text, least)
+  end
+end
+
+local function not_empty(name)
+  return function(text) return text ~= "" and text or nil, name .. " is empty" end
+end
+
 --- Adds the options that say which API and key to use.
 function common.client_options(command)
-  command:option("--base-url", "The API; default $DEFENDIS_BASE_URL, else https://api.defendis.ai."):argname "URL"
+  command:option("--base-url", "The API; default $DEFENDIS_BASE_URL, else https://api.defendis.ai."):argname "URL":convert(not_empty "--base-url")
   command:option("--api-key-file", "File of mode 0600 that holds the API key; default $DEFENDIS_API_KEY_FILE."):argname "FILE"
+    :convert(not_empty "--api-key-file")
 end
 
 --- A client as the options say, or nil, err.

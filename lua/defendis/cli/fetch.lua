@@ -11,8 +11,8 @@ function fetch.options(command)
   command:argument("inputs", "Inputs and other parameters, such as domain=acme.example."):args "*":argname "NAME=VALUE"
   command:option("--from", "First day, YYYY-MM-DD."):argname "DATE"
   command:option("--to", "Day after the last, YYYY-MM-DD."):argname "DATE"
-  command:option("--limit", "Stop after this many records."):convert(math.tointeger):argname "N"
-  command:option("--page-size", "Records per request.", "100"):convert(math.tointeger):argname "N"
+  command:option("--limit", "Stop after this many records."):convert(common.integer("--limit", 1)):argname "N"
+  command:option("--page-size", "Records per request.", "100"):convert(common.integer("--page-size", 1)):argname "N"
   common.client_options(command)
 end
 

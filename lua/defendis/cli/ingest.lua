@@ -1,6 +1,8 @@
 -- ingest.lua: `defendis ingest PIPELINE.lua`: runs a pipeline up to now and says what came of it.
+local json = require("defendis.core").json
 local common = require "defendis.cli.common"
 local file = require "defendis.pipeline.file"
+local time = require "defendis.time"
 local ui = require "defendis.cli.ui"
 
 local ingest = {}
@@ -11,33 +13,51 @@ function ingest.options(command)
   common.client_options(command)
 end
 
-local SHOWN <const> = 10
-
--- Worst first; then the newest.
+local SHOWN <const> = 5
 local LEVELS = { critical = 1, high = 2, medium = 3, low = 4, informational = 5 }
 
-local function show_findings(store)
-  local counts = {}
-  for level, n in store:findings_by_level() do counts[#counts + 1] = { level, n } end
-  if #counts == 0 then return end
-  table.sort(counts, function(a, b) return (LEVELS[a[1]] or 9) < (LEVELS[b[1]] or 9) end)
-  local time, rows = require "defendis.time", {}
-  for _, c in ipairs(counts) do
-    local newest = {}
-    for f in store:findings(c[1]) do
-      newest[#newest + 1] = f
-      if #newest > SHOWN then table.remove(newest, 1) end
-    end
-    for i = #newest, 1, -1 do
-      if #rows == SHOWN then break end
-      local doc, group = assert(require("defendis.core").json.decode(newest[i].doc)), {}
-      for _, v in pairs(doc.group or {}) do group[#group + 1] = type(v) == "table" and table.concat(v, " ") or tostring(v) end
-      rows[#rows + 1] = { c[1], time.format(newest[i].time_ms), doc.title, table.concat(group, " "), doc.evidence_total }
-    end
+-- Worst first; within a level correlations first, then the rule with fewer findings.
+local function by_weight(a, b)
+  if a.level ~= b.level then return (LEVELS[a.level] or 9) < (LEVELS[b.level] or 9) end
+  if a.correlation ~= b.correlation then return a.correlation end
+  if a.count ~= b.count then return a.count < b.count end
+  return a.rule < b.rule
+end
+
+-- What a finding is about: the values of its group, sorted by name, or the record's id.
+local function about(doc)
+  local names, out = {}, {}
+  for name in pairs(doc.group or {}) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    local v = doc.group[name]
+    out[i] = type(v) == "table" and table.concat(v, " ") or tostring(v)
   end
-  local total = {}
-  for i, c in ipairs(counts) do total[i] = c[2] .. " " .. c[1] end
-  print(("\nfindings: %s%s"):format(table.concat(total, ", "), #rows == SHOWN and "; the worst and newest:" or ""))
+  return names[1] and table.concat(out, " ") or doc.evidence and doc.evidence[1] and doc.evidence[1].id or ""
+end
+
+local function finding_row(f)
+  local doc = assert(json.decode(f.doc))
+  return { f.level, time.format(f.time_ms), doc.title, about(doc), doc.evidence_total, correlation = doc.type == "correlation" }
+end
+
+local function show_findings(store)
+  local kinds, total, rows = {}, {}, {}
+  for level, rule, count in store:findings_by_rule() do kinds[#kinds + 1] = { level = level, rule = rule, count = count } end
+  if #kinds == 0 then
+    print("\nno findings")
+    return
+  end
+  for _, k in ipairs(kinds) do
+    for f in store:newest_findings(k.level, k.rule, SHOWN) do k[#k + 1] = finding_row(f) end
+    k.correlation = k[1].correlation
+  end
+  table.sort(kinds, by_weight)
+  for i, k in ipairs(kinds) do
+    total[i] = ("%d %s%s"):format(k.count, ui.plain(k.level), k.correlation and " correlated" or "")
+    table.move(k, 1, #k, #rows + 1, rows)
+  end
+  print("\nfindings: " .. table.concat(total, ", ") .. "; the newest of each:")
   ui.table({ "level", "time", "finding", "about", "records" }, rows)
 end
 
@@ -89,6 +109,7 @@ function ingest.run(args)
   if not summary then return nil, err end
   if args.json then
     summary.complete = not err and #summary.problems == 0
+    summary.problems = json.array(summary.problems)
     ui.document(summary)
   else
     show(plan, summary)

@@ -1,5 +1,6 @@
 -- ledger.lua: `defendis ledger show|verify`: proof of completeness.
-local api = require("defendis.core").api
+local core = require "defendis.core"
+local api, json = core.api, core.json
 local check = require "defendis.check"
 local common = require "defendis.cli.common"
 local ledger = require "defendis.ledger"
@@ -27,7 +28,7 @@ local function show(store, filter, as_json)
   for w in store:windows(filter) do
     w.from, w.to = api.date(w.from), api.date(w.to)
     if as_json then
-      print(assert(require("defendis.core").json.encode(w, { sort_keys = true })))
+      print(assert(json.encode(w, { sort_keys = true })))
     else
       local row = {}
       for i, name in ipairs(COLUMNS) do row[i] = w[name] == nil and "-" or w[name] end
@@ -41,6 +42,7 @@ end
 local function verify(store, filter, as_json)
   local sum = ledger.verify(store, filter)
   if as_json then
+    sum.problems = json.array(sum.problems)
     ui.document(sum)
   else
     print(("%d windows: announced %d, received %d = unique %d + duplicate %d + dead %d"):format(sum.windows, sum.announced, sum.received,

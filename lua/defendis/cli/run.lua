@@ -12,6 +12,7 @@ function run.options(command)
   command:option("--arg", "A named argument for the script."):argname "NAME=VALUE":count "*"
   command:option("--timeout", "Wall-clock budget.", "30s"):argname "SPAN"
   command:option("--memory", "Memory budget.", "64M"):argname "SIZE"
+  command:option("--instructions", "Budget of Lua instructions.", "1000000000"):argname "N":convert(common.integer("--instructions", 1))
   common.client_options(command)
 end
 
@@ -41,7 +42,14 @@ local function prepare(args)
     if not input:find("%S") then input = "null" end
   end
   return { name = args.script, text = text, input = input, args = assert(core.json.encode(core.json.object(named))),
-    timeout_ms = timeout, memory = memory }
+    timeout_ms = timeout, memory = memory, instructions = args.instructions }
+end
+
+local RAISED_BY = { time = "--timeout", memory = "--memory", instructions = "--instructions" }
+
+local function with_remedy(err)
+  local option = err.kind == "limit" and RAISED_BY[err.message:match("^the script is over its budget of (%l+)")]
+  return option and err.message .. "; raise it with " .. option or err.message
 end
 
 --- Prints the script's document, or {"error": {...}}, on stdout: a caller always gets one.
@@ -55,6 +63,7 @@ function run.run(args)
     print(text)
     return 0
   end
+  err.message = with_remedy(err)
   ui.document{ error = { kind = err.kind, message = err.message, status = err.status, request_id = err.request_id } }
   return nil, err
 end

@@ -52,7 +52,7 @@ end
 
 local function reset(args)
   local what = "everything"
-  if not args.all then what = ("the windows of %s %s"):format(args.dataset or "all datasets", args.input or "") end
+  if not args.all then what = "the windows of " .. (args.dataset or "all datasets") .. (args.input and " " .. args.input or "") end
   if args.all and (args.dataset or args.input) then return nil, check.error("config", "--all goes without --dataset and --input") end
   if not args.yes then return nil, check.error("config", ("this forgets %s in %s; add --yes to do it"):format(what, args.store)) end
   local path, err = common.store_path(args.store)

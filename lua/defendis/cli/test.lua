@@ -28,6 +28,7 @@ function command.run(args)
   set, err = rules.load(sources, file.host())
   if not set then return nil, err end
   local report = ruletest.run(set, { filter = args.filter })
+  if args.filter and #report.tests == 0 then return nil, check.error("config", ('no test matches --filter "%s"'):format(args.filter)) end
   if args.junit then
     local ok, problem = write_junit(args.junit, report)
     if not ok then return nil, problem end

@@ -68,7 +68,8 @@ local function read(path)
   if not f then return config("cannot read %s", problem) end
   local text = f:read("a")
   f:close()
-  return text or config("%s is not a file", path)
+  if not text then return config("%s is not a file", path) end
+  return text
 end
 
 --- Rule files as rules.load wants them. paths: files, or folders whose *.lua are taken; folder: what relative ones count from.
