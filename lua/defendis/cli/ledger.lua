@@ -41,6 +41,7 @@ end
 
 local function verify(store, filter, as_json)
   local sum = ledger.verify(store, filter)
+  if sum.windows == 0 then return nil, check.error("incomplete", "no window was walked, so nothing is proven; run ingest first") end
   if as_json then
     sum.problems = json.array(sum.problems)
     ui.document(sum)

@@ -24,7 +24,9 @@ function Commit:open(datasets)
     if not ok then return nil, err end
   end
   for _, c in ipairs(self.set:correlations()) do self.watermarks[c.key] = self.store:watermark(c.key) end
-  return self:transaction(function() return true end)
+  local names = {}
+  for i, sink in ipairs(self.sinks) do names[i] = sink.name end
+  return self:transaction(function() return self.store:set_meta("sinks", table.concat(names, "\n")) end)
 end
 
 -- Runs work inside a transaction. Any failure rolls everything back; the sinks' files are then ahead of what was committed,
@@ -151,7 +153,11 @@ function Commit:count(walk, answer, dead)
   row.dead, row.replaced = row.dead + dead, row.replaced + page:replaced()
   row.duplicate = row.received - row.unique - row.dead
   row.request_id, row.updated_ms = answer.request_id, core.sys.wall_ms()
-  for _, sink in ipairs(self.sinks) do row.emitted[sink.name] = (row.emitted[sink.name] or 0) + out.normalized end
+  for _, sink in ipairs(self.sinks) do
+    local before = row.emitted[sink.name]
+    -- a sink that joined when this window had documents already owes nothing for it
+    if before or row.unique == out.normalized then row.emitted[sink.name] = (before or 0) + out.normalized end
+  end
 end
 
 --- Commits one page of a walk. walk: {row = ledger row, stream, exact = first pass over this window}; answer: {page, request_id};
@@ -176,6 +182,11 @@ function Commit:page(walk, answer, after)
     if ok then ok, err = self:keep_findings() end
     return ok, err
   end)
+end
+
+--- Commits the row of a window that stands elsewhere without a page of its own. Returns true, or nil, err.
+function Commit:window(row)
+  return self:transaction(function() return self.store:put_window(row) end)
 end
 
 -- The groups of a correlation that have something new, decided one by one.

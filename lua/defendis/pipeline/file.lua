@@ -29,6 +29,16 @@ local function dataset(v)
   if not entry then return err.message end
 end
 
+local function datasets(v)
+  local problem, path = check.list(dataset, 1)(v)
+  if problem then return problem, path end
+  local seen = {}
+  for i, name in ipairs(v) do
+    if seen[name] then return ('"%s" is listed twice'):format(name), { i } end
+    seen[name] = true
+  end
+end
+
 local function scope(v)
   if v == "watchlists" then return end
   if type(v) ~= "table" then return '"watchlists", or a table such as { domain = { "acme.example" } } expected' end
@@ -48,7 +58,7 @@ end
 
 local SPEC = {
   scope = check.required(scope),
-  datasets = check.required(check.list(dataset, 1)),
+  datasets = check.required(datasets),
   since = check.required(date),
   ["until"] = date,
   window = days,
@@ -153,7 +163,12 @@ function file.load(path)
     step = time.span(o.window or "1d") // DAY_MS, settle_ms = time.span(o.settle or "1h"), lateness_ms = time.span(o.lateness or "2d"),
     page_size = o.page_size or 100, concurrency = o.concurrency or 8,
     store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, sinks = {} }
-  for i, s in ipairs(o.sinks) do plan.sinks[i] = s.kind.new(s.options, folder) end
+  local names = {}
+  for i, s in ipairs(o.sinks) do
+    local made = s.kind.new(s.options, folder)
+    if names[made.name] then return config("%s: the sink %s is listed twice", path, made.name) end
+    plan.sinks[i], names[made.name] = made, true
+  end
   return plan
 end
 

@@ -14,6 +14,13 @@ local jsonl = {}
 local Jsonl = {}
 Jsonl.__index = Jsonl
 
+local OWNER <const> = ".defendis"
+
+local function new_owner()
+  local f <close> = assert(io.open("/dev/urandom", "rb"))
+  return core.hash.sha256(f:read(32)):sub(1, 32)
+end
+
 jsonl.OPTIONS = { path = check.required(check.text) }
 
 --- options: {path = folder, made when missing}; folder: what a relative path counts from.
@@ -23,17 +30,55 @@ function jsonl.new(options, folder)
   return setmetatable({ name = "jsonl:" .. options.path, path = (path:gsub("/+$", "")), files = {}, offsets = {}, dirty = {} }, Jsonl)
 end
 
+-- What is behind the committed size is cut off, so a second state that writes here would lose lines: the folder says whose it is.
+-- A state that has written nothing yet may take it over, because it only appends.
+function Jsonl:check_owner(state)
+  local path = self.path .. "/" .. OWNER
+  local f = io.open(path, "rb")
+  local owner = f and f:read("l")
+  if f then f:close() end
+  self.owner = state and state.owner or new_owner()
+  if not state or not owner or owner == self.owner then return true end
+  return nil, check.error("store", ("%s: another pipeline's state has written here since; give each pipeline a folder of its own, "
+    .. "or remove %s when that state is gone"):format(self.path, path))
+end
+
+function Jsonl:write_owner()
+  local f, problem = io.open(self.path .. "/" .. OWNER, "wb")
+  if not f then return nil, check.error("store", "cannot write " .. problem) end
+  f:write(self.owner, "\n")
+  f:close()
+  return true
+end
+
+-- Half a line that a lost state left would swallow the next one.
+local function ends_within_line(path)
+  local f = io.open(path, "rb")
+  if not f then return false end
+  local size = f:seek("end")
+  local last = size > 0 and f:seek("end", -1) and f:read(1)
+  f:close()
+  return size > 0 and last ~= "\n"
+end
+
 -- A file that the state does not know is appended to from where it ends: it may hold what somebody still needs.
 function Jsonl:open(state, kinds)
-  self.offsets = state and assert(json.decode(state)) or {}
+  state = state and assert(json.decode(state))
+  self.offsets = state and state.files or {}
   local ok, err = stream.mkdir(self.path)
+  if ok then ok, err = self:check_owner(state) end
   if not ok then return nil, err end
   for _, kind in ipairs(kinds) do
-    self.files[kind], err = stream.open(self.path .. "/" .. kind .. ".jsonl", self.offsets[kind])
+    local path, committed = self.path .. "/" .. kind .. ".jsonl", self.offsets[kind]
+    self.files[kind], err = stream.open(path, committed)
     if not self.files[kind] then return nil, err end
+    if not committed and ends_within_line(path) then
+      ok, err = self.files[kind]:write("\n")
+      if not ok then return nil, err end
+    end
     self.dirty[kind] = true
   end
-  return true
+  return self:write_owner() -- not before the files are locked
 end
 
 function Jsonl:write(kind, buffer)
@@ -48,7 +93,7 @@ function Jsonl:prepare()
     if not ok then return nil, err end
     self.offsets[kind], self.dirty[kind] = self.files[kind]:offset(), nil
   end
-  return assert(json.encode(json.object(self.offsets), { sort_keys = true }))
+  return assert(json.encode({ owner = self.owner, files = json.object(self.offsets) }, { sort_keys = true }))
 end
 
 function Jsonl:close()
