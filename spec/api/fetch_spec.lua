@@ -325,6 +325,15 @@ describe("fetch", function()
     assert.are.equal(2, #select(3, run({}, always{ transport = "timeout" }, limiter)))
   end)
 
+  it("never uses the budget up with retries that succeed in the end", function()
+    local limiter = api.ratelimit(0)
+    for i = 1, 100 do
+      local step, _, sent = run({ seed = i }, function(n) return { status = n < 3 and 503 or 200 } end, limiter)
+      assert.are.equal("done", step)
+      assert.are.equal(3, #sent)
+    end
+  end)
+
   it("keeps 128 printable characters of the request id of the last answer", function()
     local err = once{ status = 404, request_id = "a\r\nb\0c\27[0m\195\164 " .. ("x"):rep(10000) }
     assert.are.equal("ab", err.request_id:sub(1, 2))

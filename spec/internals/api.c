@@ -222,12 +222,12 @@ static int l_ratelimit_hold(lua_State *L) {
 }
 
 static int l_ratelimit_retry(lua_State *L) {
-  lua_pushboolean(L, df_ratelimit_retry(luaL_checkudata(L, 1, LIMITER), lua_toboolean(L, 2))); /* [b] */
+  lua_pushboolean(L, df_ratelimit_retry(luaL_checkudata(L, 1, LIMITER), lua_toboolean(L, 2)) > 0); /* [b] */
   return 1;
 }
 
 static int l_ratelimit_success(lua_State *L) {
-  df_ratelimit_success(luaL_checkudata(L, 1, LIMITER));
+  df_ratelimit_success(luaL_checkudata(L, 1, LIMITER), (int)luaL_optinteger(L, 2, 0));
   return 0;
 }
 

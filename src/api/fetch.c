@@ -277,6 +277,7 @@ static void retry(df_fetch *f, int64_t now, int64_t wall, const verdict *v, cons
     return;
   }
   char why[64] = "";
+  int cost = 0;
   /* What the server asks is the least; the jitter on top keeps calls that were held together from coming together. */
   int64_t least = asked, ms = asked + df_backoff_delay(&f->rng, asked > 0 ? 0 : f->attempts - 1);
   if (asked == 0) least = ms = ms < f->policy.max_wait ? ms : f->policy.max_wait;
@@ -284,12 +285,13 @@ static void retry(df_fetch *f, int64_t now, int64_t wall, const verdict *v, cons
     snprintf(why, sizeof why, "gave up after %d attempt%s", f->attempts, f->attempts == 1 ? "" : "s");
   else if (!may_wait(f, now, least))
     snprintf(why, sizeof why, "the next attempt would be %.1f s later, too late", (double)ms / 1000);
-  else if (!df_ratelimit_retry(f->limiter, a->transport == DF_TRANSPORT_TIMEOUT))
+  else if ((cost = df_ratelimit_retry(f->limiter, a->transport == DF_TRANSPORT_TIMEOUT)) == 0)
     snprintf(why, sizeof why, "the client's budget for retries is used up");
   if (*why != '\0') {
     fail(f, v, why, retry_at != 0 ? retry_at : wall + ms);
     return;
   }
+  f->spent += cost;
   f->resume_at = now + (may_wait(f, now, ms) ? ms : least);
   f->step = DF_FETCH_WAIT;
 }
@@ -304,6 +306,6 @@ void df_fetch_answer(df_fetch *f, int64_t now, int64_t wall, const df_answer *a)
     retry(f, now, wall, &v, a);
     return;
   }
-  df_ratelimit_success(f->limiter);
+  df_ratelimit_success(f->limiter, f->spent);
   f->step = DF_FETCH_DONE;
 }

@@ -58,6 +58,7 @@ typedef struct df_fetch {
   df_fetch_step step; /* WAIT until resume_at, SEND while a request is out, or how it ended */
   int64_t resume_at;  /* monotonic ms */
   int attempts;
+  int spent;             /* retry tokens, given back when the call succeeds */
   int status;           /* of the last answer, 0 when no header came */
   char request_id[132]; /* of the last answer: printable, 128 bytes at most */
   df_error error;       /* filled once, when the step is FAILED */

@@ -134,9 +134,10 @@ int df_ratelimit_retry(df_ratelimit *r, int after_timeout) {
   int cost = after_timeout ? 10 : 5;
   if (r->retry_tokens < cost) return 0;
   r->retry_tokens -= cost;
-  return 1;
+  return cost;
 }
 
-void df_ratelimit_success(df_ratelimit *r) {
-  if (r->retry_tokens < RETRY_BUDGET) r->retry_tokens++;
+void df_ratelimit_success(df_ratelimit *r, int spent) {
+  r->retry_tokens += spent > 0 ? spent : 1;
+  if (r->retry_tokens > RETRY_BUDGET) r->retry_tokens = RETRY_BUDGET;
 }

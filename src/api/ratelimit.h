@@ -40,10 +40,11 @@ void df_ratelimit_headers(df_ratelimit *r, int64_t now, int64_t wall, const df_r
 /* Holds all sending for ms (a 429's Retry-After speaks to the whole client). */
 void df_ratelimit_hold(df_ratelimit *r, int64_t now, int64_t ms);
 
-/* Pays for a retry: 5 of 100 tokens, 10 after a timeout. 1, or 0 when the budget is used up: fail fast. */
+/* Pays for a retry: 5 of 100 tokens, 10 after a timeout. What it cost, or 0 when the budget is used up: fail fast. */
 int df_ratelimit_retry(df_ratelimit *r, int after_timeout);
 
-/* A call succeeded: one token back. */
-void df_ratelimit_success(df_ratelimit *r);
+/* A call succeeded: what its retries cost comes back, and without retries one token. So calls that get through in the end
+   never use the budget up; only those that fail do. (As AWS SDKs do in their standard mode.) */
+void df_ratelimit_success(df_ratelimit *r, int spent);
 
 #endif

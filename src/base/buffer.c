@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int df_buf_reserve(df_buf *b, size_t extra) {
-  if (extra <= b->cap - b->len) return 0;
+int df_buf_grow(df_buf *b, size_t extra) {
   if (extra > SIZE_MAX / 2 - b->len) return -1;
   size_t cap = b->cap < 64 ? 64 : b->cap;
   while (cap < b->len + extra) cap += cap / 2;
@@ -16,14 +15,6 @@ int df_buf_reserve(df_buf *b, size_t extra) {
   if (data == NULL) return -1;
   b->data = data;
   b->cap = cap;
-  return 0;
-}
-
-int df_buf_add(df_buf *b, const void *bytes, size_t n) {
-  if (n == 0) return 0;
-  if (df_buf_reserve(b, n) != 0) return -1;
-  memcpy(b->data + b->len, bytes, n);
-  b->len += n;
   return 0;
 }
 

@@ -106,6 +106,9 @@ int df_json_sequence(const char *p, const char *end);
 /* A string in quotes, always valid UTF-8 (as df_json_text). Also `<`, U+2028 and U+2029 are escaped, so that the text
    may stand inside HTML and JavaScript. */
 int df_json_write_string(df_buf *b, const char *text, size_t len);
+
+/* A member's key with what stands around it: a comma unless it is the first, the key as a string, a colon. */
+int df_json_write_key(df_buf *b, int first, const char *text, size_t len);
 int df_json_write_int(df_buf *b, int64_t value);
 
 /* The shortest of 15, 16 or 17 digits that reads back as the same double; an integral value keeps ".0" or an exponent.

@@ -140,26 +140,38 @@ df_json_exact df_json_read_number(const char *text, size_t len, int64_t *i, doub
   return DF_JSON_DOUBLE;
 }
 
-/* Copies bytes that need no care, 16 at a time where that is possible; returns how many. Up to 16 more may be written.
-   */
+#ifdef __SSE2__
+/* Copies 16 bytes; a bit for each that needs care: quotes, backslashes, `<`, controls and all beyond ASCII. */
+static unsigned copy_16(char *out, const char *p) {
+  __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+  __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+  hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('<')));
+  hit = _mm_or_si128(hit, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))); /* signed: also everything beyond ASCII */
+  _mm_storeu_si128((__m128i *)(void *)out, x);
+  return (unsigned)_mm_movemask_epi8(hit);
+}
+#endif
+
+/* Copies bytes that need no care; returns how many. Up to 16 more may be written. */
 static size_t copy_plain(char *out, const char *p, size_t n) {
   size_t i = 0;
 #ifdef __SSE2__
   for (; n - i >= 16; i += 16) {
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-    __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
-    hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('<')));
-    hit = _mm_or_si128(hit, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))); /* signed: also everything beyond ASCII */
-    unsigned stop = (unsigned)_mm_movemask_epi8(hit);
-    _mm_storeu_si128((__m128i *)(void *)(out + i), x);
+    unsigned stop = copy_16(out + i, p + i);
     if (stop != 0) return i + (size_t)__builtin_ctz(stop);
   }
-#endif
+  if (i < n) {
+    char rest[16] = {0};
+    memcpy(rest, p + i, n - i);
+    return i + (size_t)__builtin_ctz(copy_16(out + i, rest) | 1u << (n - i));
+  }
+#else
   for (; i < n; i++) {
     signed char c = (signed char)p[i];
     if (c < 0x20 || c == '"' || c == '\\' || c == '<') break;
     out[i] = p[i];
   }
+#endif
   return i;
 }
 
@@ -202,6 +214,11 @@ int df_json_write_string(df_buf *b, const char *text, size_t len) {
   } while (p < end);
   b->data[b->len++] = '"';
   return 0;
+}
+
+int df_json_write_key(df_buf *b, int first, const char *text, size_t len) {
+  if (!first && df_buf_add(b, ",", 1) != 0) return -1;
+  return df_json_write_string(b, text, len) != 0 ? -1 : df_buf_add(b, ":", 1);
 }
 
 int df_json_write_int(df_buf *b, int64_t value) {

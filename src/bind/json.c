@@ -28,6 +28,8 @@ typedef struct key {
   int at; /* in the table that keeps the string alive: a finalizer may change the one that is written */
 } key;
 
+#define NO_KEYS "its keys are neither 1 to n without holes nor all strings"
+
 static int write_value(writer *w, int depth);
 
 static int refuse(writer *w, const char *why) {
@@ -75,30 +77,31 @@ static int is_sequence(lua_State *L, int t, lua_Integer *n) {
   return count == *n;
 }
 
+static int step_index(writer *w, lua_Integer i) {
+  char index[24];
+  snprintf(index, sizeof index, "%lld", (long long)i);
+  return step(w, "[", index, "]");
+}
+
 static int write_array(writer *w, int t, int depth) {
   lua_Integer n;
-  if (!is_sequence(w->L, t, &n)) return refuse(w, "its keys are neither 1 to n without holes nor all strings");
-  if (df_buf_puts(w->out, "[") != 0) return no_memory(w);
+  if (!is_sequence(w->L, t, &n)) return refuse(w, NO_KEYS);
+  if (df_buf_add(w->out, "[", 1) != 0) return no_memory(w);
   for (lua_Integer i = 1; i <= n; i++) {
-    if (i > 1 && df_buf_puts(w->out, ",") != 0) return no_memory(w);
+    if (i > 1 && df_buf_add(w->out, ",", 1) != 0) return no_memory(w);
     lua_rawgeti(w->L, t, i); /* [v] */
-    if (write_value(w, depth) != 0) {
-      char index[24];
-      snprintf(index, sizeof index, "%lld", (long long)i);
-      return step(w, "[", index, "]");
-    }
+    if (write_value(w, depth) != 0) return step_index(w, i);
     lua_pop(w->L, 1); /* [] */
   }
-  return df_buf_puts(w->out, "]") != 0 ? no_memory(w) : 0;
+  return df_buf_add(w->out, "]", 1) != 0 ? no_memory(w) : 0;
 }
 
 /* Writes the key and value on top of the stack. */
 static int write_member(writer *w, int first, int depth) {
-  if (lua_type(w->L, -2) != LUA_TSTRING) return refuse(w, "its keys are neither 1 to n without holes nor all strings");
+  if (lua_type(w->L, -2) != LUA_TSTRING) return refuse(w, NO_KEYS);
   size_t n;
   const char *name = lua_tolstring(w->L, -2, &n);
-  if (!first && df_buf_puts(w->out, ",") != 0) return no_memory(w);
-  if (df_json_write_string(w->out, name, n) != 0 || df_buf_puts(w->out, ":") != 0) return no_memory(w);
+  if (df_json_write_key(w->out, first, name, n) != 0) return no_memory(w);
   return write_value(w, depth) != 0 ? step(w, ".", name, "") : 0;
 }
 
@@ -118,7 +121,7 @@ static int write_sorted(writer *w, int t, int depth) {
   int names = lua_gettop(L);
   for (lua_pushnil(L); i < n && lua_next(L, t) != 0; i++) { /* [keys, names, key, v] */
     lua_pop(L, 1);                                          /* [keys, names, key] */
-    if (lua_type(L, -1) != LUA_TSTRING) return refuse(w, "its keys are neither 1 to n without holes nor all strings");
+    if (lua_type(L, -1) != LUA_TSTRING) return refuse(w, NO_KEYS);
     keys[i].text = lua_tolstring(L, -1, &keys[i].n);
     keys[i].at = i + 1;
     lua_pushvalue(L, -1);          /* [keys, names, key, key] */
@@ -135,34 +138,38 @@ static int write_sorted(writer *w, int t, int depth) {
   return 0;
 }
 
+/* The first key and value are on the stack already, unless the table is empty. */
 static int write_object(writer *w, int t, int depth) {
-  if (df_buf_puts(w->out, "{") != 0) return no_memory(w);
-  int first = 1;
+  lua_State *L = w->L;
+  if (df_buf_add(w->out, "{", 1) != 0) return no_memory(w);
   if (w->sorted) {
+    lua_settop(L, t);
     if (write_sorted(w, t, depth) != 0) return -1;
-  } else {
-    for (lua_pushnil(w->L); lua_next(w->L, t) != 0; first = 0) { /* [key, v] */
+  } else if (lua_gettop(L) > t) {
+    int first = 1;
+    do {
       if (write_member(w, first, depth) != 0) return -1;
-      lua_pop(w->L, 1); /* [key] */
-    }
+      lua_pop(L, 1); /* [key] */
+      first = 0;
+    } while (lua_next(L, t) != 0); /* [key, v] */
   }
-  return df_buf_puts(w->out, "}") != 0 ? no_memory(w) : 0;
+  return df_buf_add(w->out, "}", 1) != 0 ? no_memory(w) : 0;
 }
 
+/* A plain table is an array when it has a key that is no string. */
 static int write_table(writer *w, int depth) {
   lua_State *L = w->L;
-  int t = lua_gettop(L), array = 0;
+  int t = lua_gettop(L), rc;
   if (depth >= MAX_DEPTH) return refuse(w, "it is nested deeper than 128, or a cycle");
   luaL_checkstack(L, 16, "JSON");
   const void *mt = metatable_of(L, t);
-  if (mt == w->array_mt) {
-    array = 1;
-  } else if (mt != w->object_mt) {
-    lua_pushnil(L); /* [nil] */
-    if (lua_next(L, t) != 0) array = lua_type(L, -2) != LUA_TSTRING;
+  lua_pushnil(L); /* [nil] */
+  if (mt == w->array_mt || (lua_next(L, t) != 0 && mt != w->object_mt && lua_type(L, -2) != LUA_TSTRING)) {
+    lua_settop(L, t);
+    rc = write_array(w, t, depth + 1);
+  } else {
+    rc = write_object(w, t, depth + 1); /* [key, v] or [] */
   }
-  lua_settop(L, t);
-  int rc = array ? write_array(w, t, depth + 1) : write_object(w, t, depth + 1);
   lua_settop(L, t);
   return rc;
 }

@@ -7,10 +7,13 @@ local prefetch = {}
 local Prefetch = {}
 Prefetch.__index = Prefetch
 
---- client: a client; next_walk: function that returns the next walk {path, query, first = page} or nil; ahead: most pages
--- asked for and not yet handed out.
-function prefetch.new(client, next_walk, ahead)
-  return setmetatable({ client = client, next_walk = next_walk, ahead = ahead, outstanding = 0, walks = {} }, Prefetch)
+local BYTES <const> = 8 << 20 -- text of pages that may wait to be worked on; parsed, each takes twice its text
+
+--- client: a client; next_walk: function that returns the next walk {path, query, first = page} or nil; in_flight: requests that
+-- the client has on the wire at once. Up to four times as many pages are asked for and not yet handed out, if they are small.
+function prefetch.new(client, next_walk, in_flight)
+  return setmetatable({ client = client, next_walk = next_walk, in_flight = in_flight, ahead = in_flight + 4, outstanding = 0,
+    walks = {} }, Prefetch)
 end
 
 function Prefetch:submit(walk, n)
@@ -88,6 +91,9 @@ function Prefetch:page(walk, n, again)
   if n == walk.first and answer and not walk.last then walk.last = core.api.last_page(answer.page) end
   walk.pages[n] = nil
   self.outstanding = self.outstanding - 1
+  if answer then
+    self.ahead = math.max(self.in_flight, math.min(4 * self.in_flight, BYTES // math.max(1, answer.page:bytes())))
+  end
   self:fill()
   return answer, err
 end
