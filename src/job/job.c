@@ -299,7 +299,7 @@ static void copy_field(lua_State *L, int at, const char *name, char *to, size_t 
 
 static int describe_error(lua_State *L) {
   df_job *job = job_of(L);
-  char kind[32] = "script", message[480] = "error without a message";
+  char kind[32] = "script", message[480] = "the script raised a table without a message";
   lua_settop(L, 1);
   if (lua_istable(L, 1)) {
     copy_field(L, 1, "kind", kind, sizeof kind);
@@ -307,9 +307,10 @@ static int describe_error(lua_State *L) {
   } else if (lua_isstring(L, 1)) {
     snprintf(message, sizeof message, "%s", lua_tostring(L, 1));
   } else {
-    snprintf(message, sizeof message, "error object is a %s value", luaL_typename(L, 1));
+    snprintf(message, sizeof message, "the script raised a %s value", luaL_typename(L, 1));
   }
-  df_fail(&job->error, df_kind_from_name(kind), "%s", message);
+  df_kind known = df_kind_from_name(kind);
+  df_fail(&job->error, known != DF_NONE ? known : DF_SCRIPT, "%s", message);
   if (lua_istable(L, 1)) {
     copy_field(L, 1, "request_id", job->error.request_id, sizeof job->error.request_id);
     lua_pushliteral(L, "status"); /* [e, "status"] */
