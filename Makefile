@@ -70,7 +70,7 @@ $(BIN): $(BUILD)/src/cli/main.o $(LIB)
 # Nothing is printed and nothing is asked while all is there.
 deps:
 	@for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || missing=1; done; \
-	for m in cjson argparse busted luacheck.main; do $(LUA) -e "require '$$m'" >/dev/null 2>&1 || missing=1; done; \
+	command -v luacheck >/dev/null || missing=1; for m in cjson argparse busted; do $(LUA) -e "require '$$m'" >/dev/null 2>&1 || missing=1; done; \
 	[ -z "$$missing" ] || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(PACKAGES)" >&2; exit 1; }; \
 	s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq $(PACKAGES) >/dev/null; }
 
