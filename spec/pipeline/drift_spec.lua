@@ -157,8 +157,8 @@ describe("a list that moves while it is walked", function()
 
     for _, case in ipairs(BROKEN) do
       it("is given up for this run when the API " .. case[1] .. ", and the next run goes on", function()
-        local p = pipeline(("local broken, n = true, 0\nreturn function(req)\n  n = n + 1\n  if req.path == '/mend' then broken = false return fail(200) end\n" ..
-          "  if req.query.fromDate == '2026-01-01' and broken then\n    %s\n    return %s\n  end\n  local day = tonumber(req.query.fromDate:sub(-2))\n" ..
+        local p = pipeline(("local broken, n = true, 0\nreturn function(req)\n  n = n + 1\n" ..
+          "  if req.path == '/mend' then broken = false return fail(200) end\n  if req.query.fromDate == '2026-01-01' and broken then\n    %s\n    return %s\n  end\n  local day = tonumber(req.query.fromDate:sub(-2))\n" ..
           "  return list(req, day == 1 and records or { record('later') })\nend"):format(case[4] or "", case[2]), { ["until"] = '"2026-01-03"',
           concurrency = "1" })
         local got = p:ingest()

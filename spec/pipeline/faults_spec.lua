@@ -23,7 +23,8 @@ describe("ingest against an API with faults", function()
     for _, dataset in ipairs{ "dataleaks.credentials", "dataleaks.documents", "dataleaks.paymentcards" } do
       local wanted = {}
       if (options.datasets or "dataleaks.credentials"):find(dataset, 1, true) then
-        local inputs = dataset == "dataleaks.paymentcards" and { "411111", "555555" } or { "acme.example", "acme-labs.example", "globex.example" }
+        local inputs = dataset == "dataleaks.paymentcards" and { "411111", "555555" }
+          or { "acme.example", "acme-labs.example", "globex.example" }
         if options.scope and not options.scope:find("watchlists") then inputs = { "acme.example" } end
         for _, input in ipairs(inputs) do
           for _, id in ipairs(pipelined.announced(sim, dataset, input)) do wanted[#wanted + 1] = id end

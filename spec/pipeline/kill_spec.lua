@@ -80,7 +80,8 @@ describe("kill -9", function()
         assert.equal(0, code, case .. ": " .. text)
         for _, folder in ipairs{ "out", "second" } do
           assert.is_true(table.concat(announced) == table.concat(record_ids(p, folder)), "records differ: " .. case)
-          assert.is_true(table.concat(findings, "\n") == table.concat(sorted(p:lines("findings", folder)), "\n"), "findings differ: " .. case)
+          assert.is_true(table.concat(findings, "\n") == table.concat(sorted(p:lines("findings", folder)), "\n"),
+            "findings differ: " .. case)
         end
         p = nil
       end

@@ -80,8 +80,8 @@ end
 --- The ids that a simulator announces, sorted. from, to: dates or nil.
 function pipelined.announced(server, dataset, input, from, to)
   local ids = {}
-  local text = scripted.get(server.base_url, ("/simulator/ids?dataset=%s&input=%s%s%s"):format(dataset, input, from and "&from=" .. from or "",
-    to and "&to=" .. to or ""))
+  local text = scripted.get(server.base_url, ("/simulator/ids?dataset=%s&input=%s%s%s"):format(dataset, input,
+    from and "&from=" .. from or "", to and "&to=" .. to or ""))
   for id in text:gmatch("[^\r\n]+") do if #id == 36 then ids[#ids + 1] = id end end
   table.sort(ids)
   return ids

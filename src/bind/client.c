@@ -220,7 +220,7 @@ static int collect(lua_State *L, int status, lua_KContext unused) {
     }
     int64_t until = context->job != NULL ? df_job_deadline(context->job) : INT64_MAX;
     port->run(port, until);
-    if (context->job != NULL && df_clock_mono_ms() >= until) return luaL_error(L, "the script is over its budget of time");
+    if (df_clock_mono_ms() >= until) df_job_charge(L); /* raises: the time is up */
   }
 }
 

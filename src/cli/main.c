@@ -15,8 +15,8 @@ int main(int argc, char **argv) {
     exit_code = df_kind_exit_code(err.kind);
   }
   df_host_close(host);
-  if (fflush(stdout) != 0) {
-    perror("defendis: cannot write the output");
+  if (exit_code == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+    fputs("defendis: the output could not be written\n", stderr);
     return 1;
   }
   return exit_code;

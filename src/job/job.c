@@ -12,6 +12,7 @@
 #include "job/pool.h"
 #include "job/sandbox.h"
 
+#define NO_MEMORY "not enough memory"
 enum { HOOK_EVERY = 1000, DEFAULT_TIMEOUT_MS = 30000 };
 static const size_t default_memory = (size_t)64 << 20;
 static const int64_t default_instructions = 1000000000;
@@ -27,6 +28,7 @@ struct df_job {
   uint64_t waiting_for;
   size_t memory_used, memory_limit; /* limit 0: none */
   size_t refused;                   /* bytes that the allocator did not give; Lua collects and asks once more */
+  size_t collected;                 /* memory_used after the last early collection */
   int64_t instructions_left;        /* -1: none are counted */
   int64_t deadline;                 /* INT64_MAX: none */
   const char *exceeded;             /* sticky: the budget that ended this job */
@@ -40,7 +42,8 @@ struct df_job {
 
 static df_job *job_of(lua_State *L) { return *(df_job **)lua_getextraspace(L); }
 
-/* Over the limit only when the same request comes again after the emergency collection. */
+/* Over the limit when the same request comes again, after Lua's emergency collection. Buffers of lauxlib do not ask again:
+   they raise NO_MEMORY, which fail_from_lua knows. */
 static void *refuse(df_job *job, size_t nsize) {
   if (job->refused == nsize) job->exceeded = "memory";
   job->refused = nsize;
@@ -70,8 +73,10 @@ int df_job_account(lua_State *L, size_t before, size_t after) {
   df_job *job = df_context_of(L)->job;
   if (job == NULL) return 0;
   job->memory_used = job->memory_used - before + after;
-  if (after <= before || !is_over(job, 0)) return 0;
-  lua_gc(L, LUA_GCCOLLECT); /* the collector did not know how much its garbage weighs */
+  if (after <= before || job->memory_limit == 0) return 0;
+  lua_gc(L, LUA_GCSTEP, (int)((after - before) >> 10)); /* lets the collector know what its garbage weighs */
+  if (!is_over(job, 0)) return 0;
+  lua_gc(L, LUA_GCCOLLECT);
   if (!is_over(job, 0)) return 0;
   job->exceeded = "memory";
   return -1;
@@ -84,6 +89,14 @@ static void note_where(df_job *job, lua_State *L) {
       snprintf(job->where, sizeof job->where, " at %s:%d", ar.short_src, ar.currentline);
 }
 
+/* Near the limit garbage goes first, because lauxlib's buffers and C memory do not cause an emergency collection. */
+static void collect_early(df_job *job, lua_State *L) {
+  if (job->memory_limit == 0 || job->memory_used < job->memory_limit / 4 * 3) return;
+  if (job->memory_used < job->collected + job->memory_limit / 16) return;
+  lua_gc(L, LUA_GCCOLLECT);
+  job->collected = job->memory_used;
+}
+
 /* Once a budget is gone every further instruction raises, so that pcall cannot carry on. */
 static void on_count(lua_State *L, lua_Debug *ar) {
   (void)ar;
@@ -94,6 +107,8 @@ static void on_count(lua_State *L, lua_Debug *ar) {
       job->exceeded = "instructions";
     else if (df_clock_mono_ms() >= job->deadline)
       job->exceeded = "time";
+    else
+      collect_early(job, L);
   }
   if (job->exceeded != NULL) {
     note_where(job, L);
@@ -173,6 +188,25 @@ static int protected_set_up(lua_State *L) {
   return 0;
 }
 
+static int fail_over(const df_job *job, df_error *err) {
+  char budget[48];
+  if (strcmp(job->exceeded, "time") == 0)
+    snprintf(budget, sizeof budget, "%.15g s", (double)job->timeout / 1000);
+  else if (strcmp(job->exceeded, "memory") == 0)
+    snprintf(budget, sizeof budget, "%zu KiB", job->memory_limit / 1024);
+  else
+    snprintf(budget, sizeof budget, "%lld", (long long)job->instructions);
+  return df_fail(err, DF_LIMIT, "the script is over its budget of %s (%s)%s", job->exceeded, budget, job->where);
+}
+
+/* Why a call in the job's own state, outside of any script, did not end well: its error is on the stack. */
+static int fail_inside(df_job *job, int rc, df_error *err) {
+  const char *message = lua_tostring(job->L, -1);
+  if (rc == LUA_ERRMEM) job->exceeded = "memory";
+  if (job->exceeded != NULL) return fail_over(job, err);
+  return df_fail(err, DF_SCRIPT, "%s", message != NULL ? message : "the Lua state cannot be set up");
+}
+
 int df_job_new(df_job **out, const df_job_options *o, df_error *err) {
   df_job *job = calloc(1, sizeof *job);
   if (job == NULL) return df_fail(err, DF_LIMIT, "out of memory");
@@ -200,9 +234,9 @@ int df_job_new(df_job **out, const df_job_options *o, df_error *err) {
   lua_gc(job->L, LUA_GCGEN, 0, 0);
   lua_pushcfunction(job->L, protected_set_up);            /* [f] */
   lua_pushlightuserdata(job->L, (void *)(uintptr_t)o);    /* [f, options] */
-  if (lua_pcall(job->L, 1, 0, 0) != LUA_OK) {             /* [] or [message] */
-    const char *message = lua_tostring(job->L, -1);
-    df_fail(err, job->exceeded != NULL ? DF_LIMIT : DF_SCRIPT, "%s", message != NULL ? message : "the Lua state cannot be set up");
+  int rc = lua_pcall(job->L, 1, 0, 0);                    /* [] or [message] */
+  if (rc != LUA_OK) {
+    fail_inside(job, rc, err);
     df_job_free(job);
     return -1;
   }
@@ -242,9 +276,9 @@ int df_job_start(df_job *job, const char *module, int argc, const char *const *a
   lua_State *L = job->L;
   lua_pushcfunction(L, find_main); /* [f] */
   lua_pushlightuserdata(L, &args); /* [f, args] */
-  if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK || !lua_checkstack(job->co, argc + 4)) {
-    const char *message = lua_tostring(L, -1);
-    df_fail(err, job->exceeded != NULL ? DF_LIMIT : DF_SCRIPT, "%s", message != NULL ? message : module);
+  int rc = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (rc != LUA_OK || !lua_checkstack(job->co, argc + 4)) {
+    fail_inside(job, rc, err);
     lua_settop(L, 0);
     return -1;
   }
@@ -253,18 +287,6 @@ int df_job_start(df_job *job, const char *module, int argc, const char *const *a
   job->status = DF_JOB_READY;
   if (!job->context.trusted) lua_sethook(job->co, on_count, LUA_MASKCOUNT, HOOK_EVERY);
   return 0;
-}
-
-static void set_limit_error(df_job *job) {
-  char budget[48];
-  if (strcmp(job->exceeded, "time") == 0)
-    snprintf(budget, sizeof budget, "%.15g s", (double)job->timeout / 1000);
-  else if (strcmp(job->exceeded, "memory") == 0)
-    snprintf(budget, sizeof budget, "%zu KiB", job->memory_limit / 1024);
-  else
-    snprintf(budget, sizeof budget, "%lld", (long long)job->instructions);
-  df_fail(&job->error, DF_LIMIT, "the script is over its budget of %s (%s)%s", job->exceeded, budget, job->where);
-  job->status = DF_JOB_FAILED;
 }
 
 /* Reads a text field of an error table without metamethods. */
@@ -277,7 +299,7 @@ static void copy_field(lua_State *L, int at, const char *name, char *to, size_t 
 
 static int describe_error(lua_State *L) {
   df_job *job = job_of(L);
-  char kind[32] = "script", message[480] = "error without a message";
+  char kind[32] = "script", message[480] = "the script raised a table without a message";
   lua_settop(L, 1);
   if (lua_istable(L, 1)) {
     copy_field(L, 1, "kind", kind, sizeof kind);
@@ -285,9 +307,10 @@ static int describe_error(lua_State *L) {
   } else if (lua_isstring(L, 1)) {
     snprintf(message, sizeof message, "%s", lua_tostring(L, 1));
   } else {
-    snprintf(message, sizeof message, "error object is a %s value", luaL_typename(L, 1));
+    snprintf(message, sizeof message, "the script raised a %s value", luaL_typename(L, 1));
   }
-  df_fail(&job->error, df_kind_from_name(kind), "%s", message);
+  df_kind known = df_kind_from_name(kind);
+  df_fail(&job->error, known != DF_NONE ? known : DF_SCRIPT, "%s", message);
   if (lua_istable(L, 1)) {
     copy_field(L, 1, "request_id", job->error.request_id, sizeof job->error.request_id);
     lua_pushliteral(L, "status"); /* [e, "status"] */
@@ -295,6 +318,11 @@ static int describe_error(lua_State *L) {
     job->error.status = (int)lua_tointeger(L, -1);
   }
   return 0;
+}
+
+static void set_limit_error(df_job *job) {
+  fail_over(job, &job->error);
+  job->status = DF_JOB_FAILED;
 }
 
 static void fail_from_lua(df_job *job) {
@@ -326,11 +354,15 @@ static void keep_result(df_job *job, int results) {
   }
 }
 
+static int is_no_memory(lua_State *co) {
+  return lua_type(co, -1) == LUA_TSTRING && strcmp(lua_tostring(co, -1), NO_MEMORY) == 0;
+}
+
 df_job_status df_job_resume(df_job *job) {
   int results = 0;
   int rc = lua_resume(job->co, NULL, job->args_on_stack, &results);
   job->args_on_stack = 0;
-  if (rc == LUA_ERRMEM) job->exceeded = "memory";
+  if (rc == LUA_ERRMEM || (rc == LUA_ERRRUN && is_no_memory(job->co))) job->exceeded = "memory";
   if (rc != LUA_OK && rc != LUA_YIELD)
     fail_from_lua(job);
   else if (job->exceeded != NULL)

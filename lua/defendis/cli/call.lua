@@ -21,7 +21,7 @@ local function paginate(client, args, query)
     for page in client:pages(args.path, query) do
       for i = 1, page:len() do buffer:add(page:raw(i):gsub("[\r\n]", " ")):add("\n") end
       page:close()
-      assert(io.write(buffer:text()))
+      ui.write(buffer:text())
       buffer:reset()
     end
   end)

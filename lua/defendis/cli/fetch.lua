@@ -29,7 +29,7 @@ local function copy(pages, limit, update)
       n = n + 1
     end
     page:close()
-    assert(io.write(buffer:text()))
+    ui.write(buffer:text())
     buffer:reset()
     update(n, n .. " records")
     if n == limit then break end

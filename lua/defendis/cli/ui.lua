@@ -51,6 +51,12 @@ function ui.table(headers, rows)
   for _, row in ipairs(rows) do print(line(row)) end
 end
 
+--- Text on stdout, or an error: what could not be written is not done.
+function ui.write(text)
+  local ok, problem = io.write(text)
+  if not ok then error("the output could not be written: " .. problem, 0) end
+end
+
 --- One JSON document on stdout.
 function ui.document(value) print(assert(json.encode(value, { sort_keys = true }))) end
 

@@ -199,6 +199,12 @@ function Commit:decide(c, from, to)
   end
 end
 
+--- The day before which a correlation is decided, or nil.
+function Commit:decided_day(c)
+  local watermark = self.watermarks[c.key]
+  return watermark and watermark // DAY_MS
+end
+
 --- Decides a correlation up to `to` (Unix ms): every window before it is whole, and no late record is expected.
 -- c: one of set:correlations(); since: Unix ms where the pipeline begins. Returns true, or nil, err.
 function Commit:correlate(c, since, to)
