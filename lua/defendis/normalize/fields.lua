@@ -98,6 +98,10 @@ end
 -- value per different element. No path at all is one group for everything.
 -- @return array of texts (empty when a field is missing), and true when more than `cap` were cut
 function fields.groups(record, paths, null, scalar, cap)
+  if #paths == 1 then -- by far the commonest
+    local v = fields.get(record, paths[1], null)
+    if type(v) ~= "table" then return { fields.part(v, scalar) }, false end
+  end
   local groups, capped = { "" }, false
   for i = 1, #paths do
     local parts, longer = parts_of(fields.get(record, paths[i], null), scalar), {}

@@ -192,7 +192,7 @@ end
 -- The groups of a correlation that have something new, decided one by one.
 function Commit:decide(c, from, to)
   local store, set = self.store, self.set
-  for group, events in store:each_group(c.key, c.timespan_ms, from, to) do
+  for group, events in store:each_group(c.key, c.timespan_ms, from, to, c.least) do
     local findings, fired = set:evaluate(c.key, group, events, from, store:fired(c.key, group))
     table.move(findings, 1, #findings, #self.out.found + 1, self.out.found)
     if fired then store:set_fired(c.key, group, fired, math.tointeger(fired)) end

@@ -12,7 +12,7 @@ local BYTES <const> = 8 << 20 -- text of pages that may wait to be worked on; pa
 --- client: a client; next_walk: function that returns the next walk {path, query, first = page} or nil; in_flight: requests that
 -- the client has on the wire at once. Up to four times as many pages are asked for and not yet handed out, if they are small.
 function prefetch.new(client, next_walk, in_flight)
-  return setmetatable({ client = client, next_walk = next_walk, in_flight = in_flight, ahead = in_flight + 4, outstanding = 0,
+  return setmetatable({ client = client, next_walk = next_walk, in_flight = in_flight, ahead = in_flight + 4, outstanding = 0, largest = 1,
     walks = {} }, Prefetch)
 end
 
@@ -92,7 +92,8 @@ function Prefetch:page(walk, n, again)
   walk.pages[n] = nil
   self.outstanding = self.outstanding - 1
   if answer then
-    self.ahead = math.max(self.in_flight, math.min(4 * self.in_flight, BYTES // math.max(1, answer.page:bytes())))
+    self.largest = math.max(self.largest, answer.page:bytes())
+    self.ahead = math.max(self.in_flight, math.min(4 * self.in_flight, BYTES // self.largest))
   end
   self:fill()
   return answer, err

@@ -61,6 +61,11 @@ function correlation.holds(c, n)
     and (not c.lt or n < c.lt) and (not c.lte or n <= c.lte) and (not c.neq or n ~= c.neq)
 end
 
+--- The smallest count that can satisfy the condition, if any does.
+local function smallest(c)
+  return math.max(1, c.gt and math.floor(c.gt) + 1 or 1, c.gte and math.ceil(c.gte) or 1, c.eq or 1)
+end
+
 local function check_condition(c)
   local given
   for _, name in ipairs(OPERATORS) do given = given or c[name] end
@@ -69,7 +74,7 @@ local function check_condition(c)
     return "lt, lte and neq alone are decided when the window closes, which is not available in this version, "
       .. "add gt, gte or eq", { "condition" }
   end
-  local least = math.max(1, c.gt and math.floor(c.gt) + 1 or 1, c.gte and math.ceil(c.gte) or 1, c.eq or 1)
+  local least = smallest(c)
   -- neq takes out one count at most
   if not correlation.holds(c, least) and not correlation.holds(c, least + 1) then
     return "no record can make this true, counts begin at 1", { "condition" }
@@ -139,6 +144,7 @@ function correlation.compile(options)
     value_paths = field and paths_of(type(field) == "table" and field or { field }),
     timespan = timespan, suppress = options.suppress and time.span(options.suppress) or timespan,
     condition = options.condition or { gte = #options.rules },
+    least = smallest(options.condition or { gte = #options.rules }), -- events in a window that fires
     order = {}, -- base rule id -> place in `rules`; filled when references are resolved
     bases = {}, -- place -> compiled base rule
   }

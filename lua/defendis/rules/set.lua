@@ -15,7 +15,8 @@
 --     state: nil, or what the last call returned: the time of the last firing. It may be dropped as soon as
 --     until - state >= suppress_ms.
 --     However events are cut into calls, the findings are the same.
---   set:correlations() -> { { key, timespan_ms, suppress_ms, datasets } ... }, with the rules that suppress
+--   set:correlations() -> { { key, timespan_ms, suppress_ms, least, datasets } ... }, with the rules that suppress; no group with
+--     fewer than `least` events in a timespan fires
 --   set.counters: missing_group, missing_value, group_capped, no_time: records that did not (fully) take part
 --
 -- apply is the hot path: nothing is allocated for a record that no rule matches, beyond what the rules do themselves.
@@ -205,7 +206,7 @@ function Set:correlations()
   for _, item in ipairs(self.items) do
     if item.kind == "correlation" or (item.alerts and item.suppress) then
       out[#out + 1] = { key = item.id, timespan_ms = item.timespan or item.suppress, suppress_ms = item.suppress,
-        datasets = datasets_of(item) }
+        least = item.least or 1, datasets = datasets_of(item) }
     end
   end
   return out
