@@ -177,7 +177,7 @@ return correlation{ id = "c", title = "c", type = "temporal",
     local set = h.must(RULE, correlation{ suppress = '"2h"' }, [[return rule{ id = "s", title = "t", level = "low",
       dataset = "e", match = function() return true end, dedup = function(r) return r.x end }]])
     assert.same({
-      { key = "c1", timespan_ms = 3600000, suppress_ms = 7200000, least = 3, datasets = { "d" } },
+      { key = "c1", timespan_ms = 3600000, suppress_ms = 7200000, least = 2, datasets = { "d" } },
       { key = "s", timespan_ms = 86400000, suppress_ms = 86400000, least = 1, datasets = { "e" } },
     }, set:correlations())
   end)
