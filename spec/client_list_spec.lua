@@ -78,7 +78,7 @@ describe("lists", function()
     local server = serve(answer(200, "{}"))
     local client = connect(server)
     for expected, given in pairs{
-      ['unknown endpoint "dataleaks.credentails", nearest endpoint "dataleaks.credentials"'] = { "dataleaks.credentails" },
+      ['unknown dataset "dataleaks.credentails", nearest dataset "dataleaks.credentials"'] = { "dataleaks.credentails" },
       ['dataleaks.credentials needs the input "domain"; give domain=...'] = { "dataleaks.credentials" },
       ['from = "2026-02-30" is not a date; write YYYY-MM-DD'] = { "dataleaks.credentials", { domain = "a", from = "2026-02-30" } },
       ['to = "tomorrow" is not a date; write YYYY-MM-DD'] = { "dataleaks.credentials", { domain = "a", to = "tomorrow" } },
