@@ -1,8 +1,10 @@
 local base = require("defendis_internals").base
 
-local KINDS = { "none", "config", "auth", "scope", "billing", "quota", "not_found", "invalid", "rate_limit", "unavailable", "network", "timeout", "decode",
+local KINDS = { "none", "config", "auth", "scope", "billing", "quota", "not_found", "invalid", "rate_limit", "unavailable",
+  "network", "timeout", "decode",
   "incomplete", "limit", "script", "store" }
-local CODES = { none = 0, script = 1, config = 2, store = 2, auth = 3, scope = 3, billing = 3, quota = 3, not_found = 3, invalid = 3, rate_limit = 4,
+local CODES = { none = 0, script = 1, config = 2, store = 2, auth = 3, scope = 3, billing = 3, quota = 3, not_found = 3,
+  invalid = 3, rate_limit = 4,
   unavailable = 4, network = 4, timeout = 4, decode = 4, limit = 5, incomplete = 6 }
 
 describe("an error", function()

@@ -10,7 +10,8 @@ end
 describe("the log", function()
   it("writes a JSON object a line with the time, the event and the fields in order", function()
     local out = logged 'base.log_level(1) base.log(1, "request", { { "status", 200 }, { "url", "/x" }, { "least", math.mininteger } })'
-    assert.matches('^{"time":"%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ","event":"request","status":200,"url":"/x","least":%-9223372036854775808}\n?$', out)
+    assert.matches('^{"time":"%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ",'
+      .. '"event":"request","status":200,"url":"/x","least":%-9223372036854775808}\n?$', out)
   end)
 
   it("is quiet above its level", function()

@@ -27,7 +27,8 @@ describe("a secret", function()
   end)
 
   it("is refused when it is empty, too long, or not on one line, and the place is named", function()
-    for bytes, pattern in pairs{ [""] = "^the file is empty; write the API key into it", [" \r\n "] = "is empty", [("canary"):rep(1000)] = "longer than 4096 bytes",
+    for bytes, pattern in pairs{ [""] = "^the file is empty; write the API key into it", [" \r\n "] = "is empty",
+      [("canary"):rep(1000)] = "longer than 4096 bytes",
       ["canary\nsecond"] = "control character; it must hold the API key on one line", ["canary\r\nX-Injected: 1"] = "control character",
       ["canary\0rest"] = "control character", ["\27canary"] = "control character", ["canary\127x"] = "control character" } do
       refused(pattern, base.secret(bytes, "the file"))
@@ -78,7 +79,8 @@ describe("redaction", function()
 
   it("masks it percent-encoded in either case and in part, and as JSON writes it", function()
     local function encode(pattern, format) return (KEY:gsub(pattern, function(c) return (format):format(c:byte()) end)) end
-    for _, form in ipairs{ encode("[^%w]", "%%%02X"), encode("[^%w]", "%%%02x"), encode(".", "%%%02X"), encode("[/%%]", "%%%02x"), encode(".", "\\u%04x"),
+    for _, form in ipairs{ encode("[^%w]", "%%%02X"), encode("[^%w]", "%%%02x"), encode(".", "%%%02X"), encode("[/%%]", "%%%02x"),
+      encode(".", "\\u%04x"),
       encode("[^%w]", "\\u%04X"), (KEY:gsub('["\\]', "\\%0")), (KEY:gsub('["\\/]', "\\%0")) } do
       masked("a" .. form .. "b", "a***b")
       masked(form, "***")
@@ -143,7 +145,8 @@ describe("a key file", function()
   it("is refused when others can read or write it, and the remedy is a command", function()
     for _, mode in ipairs{ "644", "640", "604", "660", "666", "620", "601" } do
       local path = hostile.file("key", "canary", mode)
-      refused("^the API key file " .. path:gsub("%p", "%%%0") .. " can be read by others %(mode 0" .. mode .. "%); run: chmod 600 " .. path:gsub("%p", "%%%0"),
+      refused("^the API key file " .. path:gsub("%p", "%%%0") .. " can be read by others %(mode 0" .. mode .. "%); run: chmod 600 "
+        .. path:gsub("%p", "%%%0"),
         base.secret_from_file(path))
     end
     local link = hostile.file("x", "") .. "-link"
@@ -163,7 +166,8 @@ describe("a key file", function()
   end)
 
   it("is refused when it is empty, too long or holds more than a key, with its name", function()
-    for bytes, pattern in pairs{ [""] = "/key is empty", ["\n"] = "/key is empty", [("x"):rep(5000)] = "/key is longer than 4096", ["canary\nb"] = "/key holds a control",
+    for bytes, pattern in pairs{ [""] = "/key is empty", ["\n"] = "/key is empty", [("x"):rep(5000)] = "/key is longer than 4096",
+      ["canary\nb"] = "/key holds a control",
       ["\0"] = "/key holds a control", ["\xff\xfea\0"] = "/key holds a control" } do
       refused(pattern, base.secret_from_file(hostile.file("key", bytes)))
     end

@@ -16,7 +16,8 @@ local function key_error(environment, options, before)
     local health = client:health()
     local value, err = client:get "/x"
     io.write(health and "alive " or "dead ", value and "ok" or err.kind .. " " .. err.message)
-  ]], table.concat(words, " "), options.server and "http://127.0.0.1:" .. options.server:port() or "https://api.example", options.file or "")
+  ]], table.concat(words, " "), options.server and "http://127.0.0.1:" .. options.server:port() or "https://api.example",
+    options.file or "")
   assert.are.equal(0, code, out)
   return out
 end
@@ -66,7 +67,8 @@ describe("the local port", function()
     connect(serve{ echo = true }):get "/x" -- libcurl keeps some descriptors of its own
     hostile.clean()
     local before = scratch.descriptors()
-    local client = defendis.client{ base_url = "http://127.0.0.1:" .. server:port(), api_key_file = hostile.file("key", hostile.KEY), in_flight = 2 }
+    local client = defendis.client{ base_url = "http://127.0.0.1:" .. server:port(), api_key_file = hostile.file("key",
+      hostile.KEY), in_flight = 2 }
     local ids = {}
     for i = 1, 4 do ids[i] = client:submit{ method = "GET", path = "/" .. i } end
     core.client.poll()
@@ -142,7 +144,8 @@ describe("the API key that a client reads", function()
     local environment = { DEFENDIS_API_KEY_FILE = file, CREDENTIALS_DIRECTORY = folder, DEFENDIS_API_KEY = "from-environment" }
     assert.are.equal("alive ok", key_error(environment, { server = server, file = option }))
     assert.are.equal("from-option", sent())
-    for _, case in ipairs{ { "from-file", "DEFENDIS_API_KEY_FILE" }, { "from-folder", "CREDENTIALS_DIRECTORY" }, { "from-environment", "DEFENDIS_API_KEY" } } do
+    for _, case in ipairs{ { "from-file", "DEFENDIS_API_KEY_FILE" }, { "from-folder", "CREDENTIALS_DIRECTORY" },
+      { "from-environment", "DEFENDIS_API_KEY" } } do
       assert.are.equal("alive ok", key_error(environment, { server = server }))
       assert.are.equal(case[1], sent())
       environment[case[2]] = nil
@@ -157,7 +160,8 @@ describe("the API key that a client reads", function()
 
   it("is not looked for elsewhere when the place that was named is wrong", function()
     local environment = { DEFENDIS_API_KEY = "from-environment" }
-    assert.matches("^alive config cannot read the API key file /nowhere/key: No such file", key_error(environment, { server = server, file = "/nowhere/key" }))
+    assert.matches("^alive config cannot read the API key file /nowhere/key: No such file", key_error(environment,
+      { server = server, file = "/nowhere/key" }))
     environment.DEFENDIS_API_KEY_FILE = "/nowhere/key"
     assert.matches("^alive config cannot read the API key file /nowhere/key", key_error(environment, { server = server }))
     assert.is_nil(sent())
