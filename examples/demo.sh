@@ -1,8 +1,8 @@
-# demo.sh: what `make demo` runs: a whole pipeline against the built-in simulator, in $BUILD/demo/.
+# demo.sh: what `make demo` runs: a whole pipeline against the built-in simulator, in build/demo/ (pipeline.lua says so).
 set -eu
-build=${BUILD:-build}
-defendis=$build/defendis
-demo=$build/demo
+defendis=${BUILD:-build}/defendis
+demo=build/demo
+records=${DEMO_RECORDS:-20000}
 
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 [ -t 1 ] && [ -z "${NO_COLOR:-}" ] || say() { printf '\n$ %s\n' "$*"; "$@"; }
@@ -10,7 +10,7 @@ say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 rm -rf "$demo"
 mkdir -p "$demo"
 mkfifo "$demo/simulator"
-"$defendis" simulate --records 20000 --latency 2ms --fault 500=0.01,truncate=0.01,repeat=0.01 >"$demo/simulator" &
+"$defendis" simulate --records "$records" --latency 2ms --fault 500=0.01,truncate=0.01,repeat=0.01 >"$demo/simulator" &
 simulator=$!
 trap 'kill "$simulator" 2>/dev/null || :' EXIT
 trap 'exit 130' INT TERM
@@ -21,7 +21,7 @@ rm "$demo/simulator"
 DEFENDIS_BASE_URL=$(printf '%s\n' "$line" | sed 's/.*"base_url":"\([^"]*\)".*/\1/')
 DEFENDIS_API_KEY=$(printf '%s\n' "$line" | sed 's/.*"api_key":"\([^"]*\)".*/\1/')
 export DEFENDIS_BASE_URL DEFENDIS_API_KEY
-echo "the simulator listens on $DEFENDIS_BASE_URL: 20,000 credentials, and one answer in thirty is broken"
+echo "the simulator listens on $DEFENDIS_BASE_URL: $records credentials, and one answer in thirty is broken"
 
 say "$defendis" test examples/rules
 say "$defendis" ingest examples/pipeline.lua

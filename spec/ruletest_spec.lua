@@ -32,7 +32,7 @@ describe("ruletest.run", function()
       for _, t in ipairs(report.tests) do failed[#failed + 1] = t.message end
       return failed
     end)())
-    assert.same({ 12, 0 }, { report.passed, report.failed })
+    assert.same({ 16, 0 }, { report.passed, report.failed })
   end)
 
   it("names path, expected and got of every difference in a document", function()

@@ -32,6 +32,7 @@ return rule{
         source = { name = "big", type = "combolist" } } },
     { name = "a record without a source is not", match = false, record = { email = "eve@acme.example" } },
     { name = "a record without an e-mail is not", match = false,
-      record = { email = null, domain = "acme.example", url = "https://vpn.acme.example/", source = { name = "Corporate VPN", type = "stealer" } } },
+      record = { email = null, domain = "acme.example", url = "https://vpn.acme.example/",
+        source = { name = "Corporate VPN", type = "stealer" } } },
   },
 }

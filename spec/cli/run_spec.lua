@@ -30,7 +30,8 @@ describe("defendis run", function()
   end)
 
   it("prints one document for every result that JSON has a form for", function()
-    local cases = { { "", "null" }, { "return nil", "null" }, { "return false", "false" }, { "return 4111111111111111", "4111111111111111" },
+    local cases = { { "", "null" }, { "return nil", "null" }, { "return false", "false" },
+      { "return 4111111111111111", "4111111111111111" },
       { "return 0.1", "0.1" }, { [[return "a\nb\0\255"]], [["a\nb\u0000]] .. "\u{FFFD}" .. '"' }, { "return {}", "{}" },
       { "return require('defendis').json.array{}", "[]" }, { "return { b = 1, a = { 1, 2 } }", '{"a":[1,2],"b":1}' },
       { "return 1, 2", "1" }, { "return function() return 'called' end", '"called"' } }

@@ -66,7 +66,8 @@ describe("the command line", function()
   end)
 
   it("names an unknown dataset, a missing input and a bad date before anything is sent", function()
-    refuses('unknown dataset "dataleaks.credentals", nearest dataset "dataleaks.credentials"', "fetch dataleaks.credentals domain=x.example")
+    refuses('unknown dataset "dataleaks.credentals", nearest dataset "dataleaks.credentials"',
+      "fetch dataleaks.credentals domain=x.example")
     refuses('dataleaks.credentials needs the input "domain"; give domain=...', "fetch dataleaks.credentials")
     refuses("watchlists.stats is not a list of records; request it with GET /api/v1/watchlists/stats", "fetch watchlists.stats")
     refuses('"domain" is not of the form name=value', "fetch dataleaks.credentials domain")

@@ -33,7 +33,7 @@ end
 
 function helper.examples()
   local sources = {}
-  for i, name in ipairs{ "credentials_ocsf", "stealer_corporate", "three_services" } do
+  for i, name in ipairs{ "credentials_ocsf", "stealer_corporate", "stealer_log", "three_services" } do
     local file = assert(io.open(("examples/rules/%s.lua"):format(name)))
     sources[i] = { name = ("examples/rules/%s.lua"):format(name), text = file:read("a") }
     file:close()

@@ -3,7 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -31,11 +31,13 @@ static void set_alarm(int64_t in_ms) {
 
 /* Bytes of this process that RLIMIT_DATA counts; 0 when unknown. */
 static size_t data_bytes(void) {
+  char text[256] = "", *at = text;
   unsigned long pages = 0;
   FILE *f = fopen("/proc/self/statm", "r");
   if (f == NULL) return 0;
-  if (fscanf(f, "%*u %*u %*u %*u %*u %lu", &pages) != 1) pages = 0;
+  if (fgets(text, sizeof text, f) == NULL) text[0] = '\0';
   fclose(f);
+  for (int field = 0; field < 6; field++) pages = strtoul(at, &at, 10); /* the sixth is data and stack */
   return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 

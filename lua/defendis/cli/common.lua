@@ -18,9 +18,10 @@ end
 
 --- Adds the options that say which API and key to use.
 function common.client_options(command)
-  command:option("--base-url", "The API; default $DEFENDIS_BASE_URL, else https://api.defendis.ai."):argname "URL":convert(not_empty "--base-url")
-  command:option("--api-key-file", "File of mode 0600 that holds the API key; default $DEFENDIS_API_KEY_FILE."):argname "FILE"
-    :convert(not_empty "--api-key-file")
+  command:option("--base-url", "The API; default $DEFENDIS_BASE_URL, else https://api.defendis.ai.")
+    :argname "URL":convert(not_empty "--base-url")
+  command:option("--api-key-file", "File of mode 0600 that holds the API key; default $DEFENDIS_API_KEY_FILE.")
+    :argname "FILE":convert(not_empty "--api-key-file")
 end
 
 --- A client as the options say, or nil, err.

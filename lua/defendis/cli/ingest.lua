@@ -81,10 +81,28 @@ local function show(plan, summary)
   if summary.late > 0 then print(("\n%d records came too late for the correlations"):format(summary.late)) end
 end
 
-local function complain(summary)
-  for _, p in ipairs(summary.problems) do
-    io.stderr:write(("defendis: incomplete: %s %s %s..%s: %s\n"):format(p.dataset, ui.plain(p.input), p.from, p.to, ui.error_line(p)))
+-- One line for all windows of a dataset and input that have the same problem.
+local function complain_of(problems)
+  local by, order = {}, {}
+  for _, p in ipairs(problems) do
+    local key = table.concat({ p.dataset, p.input, p.message }, "\0")
+    local g = by[key]
+    if not g then
+      g = { problem = p, from = p.from, to = p.to, windows = 0 }
+      by[key], order[#order + 1] = g, g
+    end
+    g.windows = g.windows + 1
+    if p.from < g.from then g.from = p.from end
+    if p.to > g.to then g.to = p.to end
   end
+  for _, g in ipairs(order) do
+    io.stderr:write(("defendis: incomplete: %s %s %s..%s%s: %s\n"):format(g.problem.dataset, ui.plain(g.problem.input), g.from, g.to,
+      g.windows > 1 and (" (%d windows)"):format(g.windows) or "", ui.error_line(g.problem)))
+  end
+end
+
+local function complain(summary)
+  complain_of(summary.problems)
   for message, f in pairs(summary.faults) do
     io.stderr:write(("defendis: rule %s failed on %d records: %s\n"):format(f.rule, f.count, ui.plain(message)))
   end
