@@ -231,7 +231,8 @@ describe("a pipeline that is edited between runs", function()
 
     it("decides correlations up to what is final, and counts what comes behind that as late", function()
       -- the eleventh record of day 9 has a time of day 1
-      local p = pipeline(OPEN, [[if first == 9 and not asked.stray then asked.stray = true all[#all + 1] = { 9, record("stray", 1, '"kind":"k"') } end
+      local p = pipeline(OPEN, [[
+        if first == 9 and not asked.stray then all[#all + 1], asked.stray = { 9, record("stray", 1, '"kind":"k"') }, true end
         for i, r in ipairs(all) do if not r[2]:find("kind") then r[2] = r[2]:gsub("}$", ',"kind":"k"}') end end]],
         "return { " .. RULE .. ", " .. PAIRS .. " }")
       local summary = ingest_at(p, 8)
