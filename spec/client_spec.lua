@@ -350,7 +350,7 @@ describe("a client of the simulator", function()
   end)
 
   local function announced(dataset, input, query)
-    local pipe <close> = assert(io.popen(("curl -s '%s/simulator/ids?dataset=%s&input=%s%s'"):format(sim.base_url, dataset, input, query or "")))
+    local pipe <close> = assert(io.popen(("LD_PRELOAD= curl -s '%s/simulator/ids?dataset=%s&input=%s%s'"):format(sim.base_url, dataset, input, query or "")))
     local out = {}
     for id in pipe:lines() do out[#out + 1] = id end
     return out
