@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -31,11 +32,13 @@ static void set_alarm(int64_t in_ms) {
 
 /* Bytes of this process that RLIMIT_DATA counts; 0 when unknown. */
 static size_t data_bytes(void) {
-  unsigned long pages = 0;
+  char statm[256] = "", *at = statm;
   FILE *f = fopen("/proc/self/statm", "r");
   if (f == NULL) return 0;
-  if (fscanf(f, "%*u %*u %*u %*u %*u %lu", &pages) != 1) pages = 0;
+  if (fgets(statm, sizeof statm, f) == NULL) statm[0] = '\0';
   fclose(f);
+  unsigned long pages = 0;
+  for (int i = 0; i < 6; i++) pages = strtoul(at, &at, 10); /* data is the sixth figure */
   return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
