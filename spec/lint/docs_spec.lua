@@ -20,9 +20,11 @@ describe("the documentation check", function()
 
   it("says nothing of what is documented", function()
     local text, code = docs{ ["lua/defendis/cli.lua"] = CLI, ["README.md"] = README,
-      ["include/a.h"] = "/* Makes\n   one. */\nint df_make(void);\nint df_unmake(int a,\n  int b);\n\ntypedef int (*df_f)(void);\nint df_size(void); /* bytes */\n",
+      ["include/a.h"] = "/* Makes\n   one. */\nint df_make(void);\nint df_unmake(int a,\n  int b);\n\n"
+        .. "typedef int (*df_f)(void);\nint df_size(void); /* bytes */\n",
       ["src/bind/a.c"] = "/* x() */\nstatic int l_x(lua_State *L) {\n}\n\nstatic int helper(lua_State *L) {\n}\n",
-      ["lua/defendis/client.lua"] = "--- One.\nfunction client.one() end\nfunction client.two()\nend\nfunction client:three() end\nlocal function four() end\n" }
+      ["lua/defendis/client.lua"] = "--- One.\nfunction client.one() end\nfunction client.two()\nend\n"
+        .. "function client:three() end\nlocal function four() end\n" }
     assert.are.equal("", text)
     assert.are.equal(0, code)
   end)

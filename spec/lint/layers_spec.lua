@@ -1,18 +1,19 @@
 -- layers_spec.lua: the layer check finds each kind of violation, and nothing in a tree without any.
+-- Without LD_PRELOAD: programs that set their locale twice, awk among them, hang under a preloaded libasan.
 local run = require "support.run"
 
 local SCRIPT = io.popen("pwd"):read("l") .. "/spec/lint/layers.sh"
 
 local function tree(files)
   local root = run.folder()
-  os.execute(("cd '%s' && mkdir -p include lua/defendis/cli lua/defendis/rules lua/defendis/normalize spec examples src/base src/api src/io src/job src/bind src/host src/cli")
-    :format(root))
+  os.execute(([[cd '%s' && mkdir -p include lua/defendis/cli lua/defendis/rules lua/defendis/normalize spec examples &&
+    mkdir -p src/base src/api src/io src/job src/bind src/host src/cli]]):format(root))
   for path, text in pairs(files) do run.write(root .. "/" .. path, text) end
   return root
 end
 
 local function lint(root)
-  local p = io.popen(("sh '%s' '%s' 2>&1"):format(SCRIPT, root))
+  local p = io.popen(("LD_PRELOAD= sh '%s' '%s' 2>&1"):format(SCRIPT, root))
   local text = p:read("a")
   return text, select(3, p:close())
 end
@@ -72,7 +73,7 @@ describe("the layer check", function()
       ["src/io/http.c"] = '#include <curl/curl.h>\n#include <string.h>\n#include "base/error.h"\n#include "defendis.h"\n',
       ["src/api/pager.c"] = "/* the time (in\n   ms) of system(x) */\nint f(void) { return 1; }\n#include \"api/pager.h\"\n",
       ["src/job/job.c"] = "#include <lua.h>\nint f(void) {\n" .. ("  g();\n"):rep(57) .. "}\n",
-      ["src/bind/core.c"] = '#include <lauxlib.h>\n#include "job/job.h"\n#include "io/store.h"\nint n = my_atoi(1), m = snprintf(b, 1, "");\n',
+      ["src/bind/core.c"] = '#include <lauxlib.h>\n#include "job/job.h"\nint n = my_atoi(1), m = snprintf(b, 1, "");\n',
       ["src/cli/main.c"] = '#include <stdio.h>\n#include "defendis.h"\n',
       ["lua/defendis/rules/init.lua"] = 'return require "defendis.normalize.fields", require "defendis.check"\n',
       ["lua/defendis/cli/run.lua"] = 'return require "defendis.core", require("defendis.pipeline.file")\n',

@@ -123,6 +123,7 @@ local function problem_of(walk, err)
     kind = err.kind, message = err.message, request_id = err.request_id }
 end
 
+-- All walks are over: drops what an earlier plan left open, and notes how far each stream is final. Returns true, or nil, err.
 function Run:settle_streams()
   for _, stream in ipairs(self.streams) do
     local ok, err = forget_superseded(self, stream)
