@@ -127,6 +127,7 @@ static void judge_success(verdict *v, const df_fetch *f, const df_answer *a) {
            a->status == 206                               ? "only a part"
            : a->body == DF_BODY_EMPTY || a->status == 204 ? "empty"
                                                           : "not JSON");
+  if (a->body == DF_BODY_BAD) v->words[0] = a->detail;
   v->remedy = "a proxy or login page may be answering in the API's place";
 }
 

@@ -295,16 +295,19 @@ static const char *member(df_json *doc, const char *name, char *to, size_t size)
   return to;
 }
 
-static df_body decode_body(call *c, df_http_answer *a) {
+static void decode_body(call *c, df_http_answer *a, df_answer *out) {
   df_completion *d = c->completion;
   df_error err;
-  if (a->body.len == 0) return DF_BODY_EMPTY;
   df_json_limits limits = {.recover = d->decode == DF_DECODE_PAGE};
-  if (df_json_parse(&d->doc, &a->body, &limits, &err) != 0) {
+  out->body = a->body.len == 0 ? DF_BODY_EMPTY : DF_BODY_JSON;
+  if (a->body.len == 0) return;
+  if (df_json_parse(&d->doc, &a->body, &limits, &err) != 0)
     d->doc = NULL;
-    return DF_BODY_BAD;
-  }
-  return d->decode == DF_DECODE_PAGE && df_json_page(d->doc, &err) != 0 ? DF_BODY_BAD : DF_BODY_JSON;
+  else if (d->decode != DF_DECODE_PAGE || df_json_page(d->doc, &err) == 0)
+    return;
+  out->body = DF_BODY_BAD;
+  if (err.kind == DF_LIMIT) out->transport = DF_TRANSPORT_TOO_LARGE; /* asking again would not make it smaller */
+  snprintf(a->detail, sizeof a->detail, "%.150s", err.message);
 }
 
 static const df_transport transports[] = {[DF_HTTP_OK] = DF_TRANSPORT_OK,           [DF_HTTP_CONNECT] = DF_TRANSPORT_UNSENT,
@@ -354,7 +357,7 @@ static void on_answer(call *c, df_http_answer *a) {
   df_json_free(d->doc);
   d->doc = NULL;
   if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
-    out.body = decode_body(c, a);
+    decode_body(c, a, &out);
     df_fetch_answer(&c->fetch, now, wall, &out);
   } else {
     judge_error_body(c, a, &out, now, wall);

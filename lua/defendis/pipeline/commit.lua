@@ -10,10 +10,10 @@ local commit = {}
 local Commit = {}
 Commit.__index = Commit
 
---- store: an open store; sinks: array of open sinks; set: rules.
-function commit.new(store, sinks, set)
-  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {},
-    totals = { late = 0, findings = 0, faults = {} } }, Commit)
+--- store: an open store; sinks: array of open sinks; set: rules; since: Unix ms where the pipeline begins.
+function commit.new(store, sinks, set, since)
+  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {}, since = since,
+    totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
@@ -94,14 +94,14 @@ function Commit:keep_dead(walk, page)
     if self.store:add_dead{ dataset = row.dataset, input = row.input, from = row.from, reason = d.reason, where = d.where,
       time_ms = core.sys.wall_ms(), raw = page:raw(d.index) } then dead = dead + 1 end
   end
+  self.totals.dead = self.totals.dead + dead
   return dead
 end
 
 function Commit:keep_events()
   local late, store, watermarks = 0, self.store, self.watermarks
   for _, e in ipairs(self.out.events) do
-    local watermark = watermarks[e.rule]
-    if watermark and e.time < watermark then
+    if e.time < (watermarks[e.rule] or self.since) then
       late = late + 1
     else
       store:add_event(e.rule, e.group, e.time, e.id, e.member, e.value)
@@ -206,9 +206,9 @@ function Commit:decided_day(c)
 end
 
 --- Decides a correlation up to `to` (Unix ms): every window before it is whole, and no late record is expected.
--- c: one of set:correlations(); since: Unix ms where the pipeline begins. Returns true, or nil, err.
-function Commit:correlate(c, since, to)
-  local from = self.watermarks[c.key] or since
+-- c: one of set:correlations(). Returns true, or nil, err.
+function Commit:correlate(c, to)
+  local from = self.watermarks[c.key] or self.since
   if to <= from then return true end
   local ok, err = self:transaction(function()
     page_work.clear(self.out)

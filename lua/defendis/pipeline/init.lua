@@ -105,7 +105,7 @@ function Run:correlate()
     -- day by day, however long the windows are: what is decided at once is held in memory
     local since = self.plan.since
     for day = math.max(since, self.commit:decided_day(c) or since) + 1, to < math.maxinteger and to or since do
-      local ok, err = self.commit:correlate(c, since * DAY_MS, day * DAY_MS)
+      local ok, err = self.commit:correlate(c, day * DAY_MS)
       if not ok then return nil, err end
     end
   end
@@ -170,7 +170,7 @@ function pipeline.run(plan, options)
   state, err = store.open(plan.store, { exclusive = true })
   if not state then return nil, err end
   local run <close> = setmetatable({ plan = plan, set = plan.set, store = state, now = core.sys.wall_ms(), windows = 0, done = 0,
-    records = 0, problems = {}, progress = options.progress, commit = commit.new(state, plan.sinks, plan.set) }, Run)
+    records = 0, problems = {}, progress = options.progress, commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS) }, Run)
   local ok
   ok, err = run.commit:open(plan.datasets)
   if not ok then return nil, err end
@@ -186,7 +186,7 @@ function pipeline.run(plan, options)
   ok, err = run:walk_all()
   local totals = run.commit.totals
   return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings, late = totals.late,
-    problems = run.problems, faults = totals.faults, dead = state:dead_count(), counters = plan.set.counters }, not ok and err or nil
+    problems = run.problems, faults = totals.faults, dead = totals.dead, counters = plan.set.counters }, not ok and err or nil
 end
 
 Run.__close = function(self) self.commit:close() end
