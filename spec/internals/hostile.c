@@ -22,7 +22,7 @@
 #include "internals.h"
 
 #define SERVER "internals.hostile"
-enum { MAX_SEEN = 4096, MAX_BYTES = 4 << 20, MAX_REQUEST = 256 * 1024, MAX_ANSWERS = 64 };
+enum { MAX_SEEN = 4096, MAX_BYTES = 8 << 20, MAX_REQUEST = 2 << 20, MAX_ANSWERS = 64 };
 
 typedef enum ending { KEEP, CLOSE, RESET } ending;
 

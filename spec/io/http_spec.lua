@@ -44,10 +44,10 @@ describe("an HTTP transfer", function()
 
   it("sends a JSON body as it is, with its type and length, and waits for no 100 Continue", function()
     local server = serve(answer(200, "{}"))
-    assert(connect(server):request("POST", "/api/v1/x", { body = { text = ("x"):rep(5000) } }))
+    assert(connect(server):request("POST", "/api/v1/x", { body = { text = ("x"):rep(1500000) } }))
     local request = server:requests()[1]
     assert.matches("\r\nContent%-Type: application/json\r\n", request)
-    assert.matches("\r\nContent%-Length: 5011\r\n", request)
+    assert.matches("\r\nContent%-Length: 1500011\r\n", request)
     assert.is_nil(request:find "Expect")
     assert.matches('\r\n\r\n{"text":"x+"}$', request)
   end)
