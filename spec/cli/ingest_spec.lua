@@ -125,6 +125,7 @@ describe("defendis ingest, state and ledger", function()
     assert.matches("defendis: incomplete: dataleaks%.credentials elsewhere%.example 2026%-01%-01%.%.[%d-]+ %(%d windows%): "
       .. "[^\n]*%(403%)[^\n]*\n", r.err)
     assert.equal(2, select(2, r.err:gsub("\n", "")))
+    assert.equal(6, run.defendis("ledger verify " .. path).code)
     r = run.defendis("ingest " .. path, { env = { DEFENDIS_BASE_URL = sim.base_url, DEFENDIS_API_KEY = "wrong-1234567890" } })
     assert.matches("%(401%)", r.err)
     assert.is_nil(r.err:find("wrong-1234567890", 1, true))

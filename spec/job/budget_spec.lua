@@ -10,7 +10,7 @@ local function over(what, text, options)
   return err.message
 end
 
-local SHORT = { flags = "--timeout 200ms" }
+local SHORT = { flags = "--timeout 200ms", prefix = "timeout 20" } -- a budget that does not work ends the test all the same
 local FEW = { flags = "--instructions 200000" }
 local SMALL = { flags = "--memory 4M" }
 
