@@ -249,9 +249,15 @@ static int l_buffer(lua_State *L) {
   return 1;
 }
 
+/* As Lua's own: this text makes lua_error raise LUA_ERRMEM. */
+static int raise_memory(lua_State *L) {
+  lua_pushliteral(L, "not enough memory"); /* [message] */
+  return lua_error(L);
+}
+
 /* A script's buffers count for its memory budget. */
 static void account(lua_State *L, size_t before, const df_buf *b) {
-  if (b->cap != before && df_job_account(L, before, b->cap) != 0) luaL_error(L, "not enough memory");
+  if (b->cap != before && df_job_account(L, before, b->cap) != 0) raise_memory(L);
 }
 
 /* buffer:encode(value[, options]): appends the value's JSON text. true, or nil and an error. */
@@ -274,7 +280,7 @@ static int l_buffer_add(lua_State *L) {
   size_t n;
   const char *text = luaL_checklstring(L, 2, &n);
   size_t before = b->cap;
-  if (df_buf_add(b, text, n) != 0) return luaL_error(L, "not enough memory");
+  if (df_buf_add(b, text, n) != 0) return raise_memory(L);
   account(L, before, b);
   lua_settop(L, 1); /* [b] */
   return 1;

@@ -12,7 +12,6 @@
 #include "job/pool.h"
 #include "job/sandbox.h"
 
-#define NO_MEMORY "not enough memory"
 enum { HOOK_EVERY = 1000, DEFAULT_TIMEOUT_MS = 30000 };
 static const size_t default_memory = (size_t)64 << 20;
 static const int64_t default_instructions = 1000000000;
@@ -28,7 +27,6 @@ struct df_job {
   uint64_t waiting_for;
   size_t memory_used, memory_limit; /* limit 0: none */
   size_t refused;                   /* bytes that the allocator did not give; Lua collects and asks once more */
-  size_t collected;                 /* memory_used after the last early collection */
   int64_t instructions_left;        /* -1: none are counted */
   int64_t deadline;                 /* INT64_MAX: none */
   const char *exceeded;             /* sticky: the budget that ended this job */
@@ -43,7 +41,7 @@ struct df_job {
 static df_job *job_of(lua_State *L) { return *(df_job **)lua_getextraspace(L); }
 
 /* Over the limit when the same request comes again, after Lua's emergency collection. Buffers of lauxlib do not ask again:
-   they raise NO_MEMORY, which fail_from_lua knows. */
+   they raise a memory error, which ends the job when nothing catches it. */
 static void *refuse(df_job *job, size_t nsize) {
   if (job->refused == nsize) job->exceeded = "memory";
   job->refused = nsize;
@@ -89,14 +87,6 @@ static void note_where(df_job *job, lua_State *L) {
       snprintf(job->where, sizeof job->where, " at %s:%d", ar.short_src, ar.currentline);
 }
 
-/* Near the limit garbage goes first, because lauxlib's buffers and C memory do not cause an emergency collection. */
-static void collect_early(df_job *job, lua_State *L) {
-  if (job->memory_limit == 0 || job->memory_used < job->memory_limit / 4 * 3) return;
-  if (job->memory_used < job->collected + job->memory_limit / 16) return;
-  lua_gc(L, LUA_GCCOLLECT);
-  job->collected = job->memory_used;
-}
-
 /* Once a budget is gone every further instruction raises, so that pcall cannot carry on. */
 static void on_count(lua_State *L, lua_Debug *ar) {
   (void)ar;
@@ -107,8 +97,6 @@ static void on_count(lua_State *L, lua_Debug *ar) {
       job->exceeded = "instructions";
     else if (df_clock_mono_ms() >= job->deadline)
       job->exceeded = "time";
-    else
-      collect_early(job, L);
   }
   if (job->exceeded != NULL) {
     note_where(job, L);
@@ -354,15 +342,11 @@ static void keep_result(df_job *job, int results) {
   }
 }
 
-static int is_no_memory(lua_State *co) {
-  return lua_type(co, -1) == LUA_TSTRING && strcmp(lua_tostring(co, -1), NO_MEMORY) == 0;
-}
-
 df_job_status df_job_resume(df_job *job) {
   int results = 0;
   int rc = lua_resume(job->co, NULL, job->args_on_stack, &results);
   job->args_on_stack = 0;
-  if (rc == LUA_ERRMEM || (rc == LUA_ERRRUN && is_no_memory(job->co))) job->exceeded = "memory";
+  if (rc == LUA_ERRMEM) job->exceeded = "memory";
   if (rc != LUA_OK && rc != LUA_YIELD)
     fail_from_lua(job);
   else if (job->exceeded != NULL)
