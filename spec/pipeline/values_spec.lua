@@ -12,12 +12,11 @@ describe("a record on its way through a pipeline", function()
     run.clean()
   end)
 
-  -- records: array of JSON texts, all in the first of two days.
+  -- records: array of JSON texts, all of one day.
   local function pipeline(records, rules, options)
     local quoted = {}
     for i, text in ipairs(records) do quoted[i] = ("%q"):format(text) end
-    api = scripted.start(("local records = { %s }\nreturn function(req) return list(req, req.query.fromDate == '2026-01-01' and records or {}) end")
-      :format(table.concat(quoted, ",\n")))
+    api = scripted.start(("local records = { %s }\nreturn function(req) return list(req, records) end"):format(table.concat(quoted, ",\n")))
     return pipelined.new(api, options, rules)
   end
 
@@ -31,8 +30,11 @@ describe("a record on its way through a pipeline", function()
 
   it("keeps long numbers, empty arrays and objects, null, and text of any script", function()
     local VALUES = { "4111111111111111", "9007199254740993", "9223372036854775807", "-9223372036854775808", "1234567890123456789",
-      "18446744073709551616", "123456789012345678901234567890", "0", "0.1", "-1.5e-07", "1e400", "3.141592653589793238462643383279", "[]", "{}", "null",
-      "true", '[[],{},null,[1,null,"x"]]', '{"a":{},"b":[],"c":null}', '""', '"\\u0000"', '"मल्लिका 龍 Ωμέγα пароль ⴰⵣⵓⵍ 🔑 ภาษาไทย"', '"עברית اللغة"', '"a\\"b\\\\c/d"' }
+      "18446744073709551616", "123456789012345678901234567890", "0", "0.1", "-1.5e-07", "1e400",
+      "3.141592653589793238462643383279", "[]", "{}", "null", "true", '[[],{},null,[1,null,"x"]]', '{"a":{},"b":[],"c":null}',
+      '""', '"\\u0000"',
+      '"मल्लिका 龍 Ωμέγα пароль"', '"ⴰⵣⵓⵍ 🔑 ภาษาไทย"',
+      '"עברית اللغة"', '"a\\"b\\\\c/d"' }
     local records, wanted = {}, {}
     for i, value in ipairs(VALUES) do
       records[i] = ('{"id":"v%02d","value":%s}'):format(i, value)
@@ -101,7 +103,7 @@ describe("a record on its way through a pipeline", function()
       end,
       tests = { { name = "a", input = { id = "a" }, expect = { id = "a" } } } },
     rule{ id = "r", title = "r", level = "low", dataset = "dataleaks.credentials", match = function(r) return r.missing.field end,
-      tests = { { name = "a", record = { missing = { field = 1 } }, match = true }, { name = "b", record = { missing = {} }, match = false } } },
+      tests = { { name = "a", record = { missing = { field = 1 } }, match = true } } },
   }]]
 
   it("that its normalizer fails on is a dead letter, and the ledger adds up", function()
@@ -141,7 +143,8 @@ describe("a record on its way through a pipeline", function()
     for blocks = 8, 1200, 80 do
       local got = p:ingest{ prefix = ([[sh -c 'ulimit -f %d; exec "$@"' sh]]):format(blocks) }
       assert.equal(2, got.code, got.err)
-      where[got.err:find("cannot write .*dataleaks%.credentials%.jsonl") and "output" or got.err:find("state%.db") and "state" or got.err] = true
+      local output = got.err:find("cannot write .*dataleaks%.credentials%.jsonl")
+      where[output and "output" or got.err:find("state%.db") and "state" or got.err] = true
       assert.are_not.equal(0, (p:verify()))
     end
     assert.same({ output = true, state = true }, where)
