@@ -78,7 +78,9 @@ no_longer() { # no_longer LIMIT FILES...
   done
 }
 no_longer 499 $(find src spec -name '*.[ch]' 2>/dev/null) include/*.h
-no_longer 299 $(find lua spec examples src -name '*.lua' 2>/dev/null)
+no_longer 299 $(find lua examples src -name '*.lua' 2>/dev/null)
+# a spec may be longer: one subject is easier to find in one file than in two, and nothing requires it
+no_longer 399 $(find spec -name '*.lua' 2>/dev/null)
 no_longer 150 Makefile
 no_longer 149 src/cli/main.c
 no_longer 39 examples/pull.lua examples/enrich.lua examples/correlate.lua examples/embed.c
