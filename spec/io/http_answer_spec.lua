@@ -165,7 +165,7 @@ describe("an answer", function()
   -- H35
   it("is an error when something else answers in the API's place", function()
     for expected, given in pairs{
-      ["the answer %(200, text/html%) is not JSON; .*a proxy or login page"] = answer(200, "<html>log in</html>",
+      ["the answer %(200, text/html%) is not JSON: .*a proxy or login page"] = answer(200, "<html>log in</html>",
         { "Content-Type: text/html" }),
       ["the answer %(200, application/json%) is empty"] = answer(200, ""),
       ["the answer %(204, application/json%) is empty"] = { bytes = "HTTP/1.1 204 No Content\r\nContent-Type: application/json\r\n\r\n" },
