@@ -112,10 +112,10 @@ function methods:get(path, query) return self:request("GET", path, { query = que
 --- Is the API there? Needs no key. Returns {status = "ok"}, or nil, err.
 function methods:health() return self:request("GET", "/health", { key = false }) end
 
--- One page, asked for again (twice at most) while it contradicts what came before. Returns answer, pager, step, detail, or raises.
+-- One page, asked for again (four times at most) while it contradicts what came before. Returns answer, pager, step, detail, or raises.
 local function checked_page(self, path, query, pager)
   local answer, attempt, step, detail
-  for _ = 1, 3 do
+  for _ = 1, 5 do
     if answer then answer.page:close() end
     local id, err = self.handle:submit{ method = "GET", path = path, query = query, decode = "page" }
     if not id then error(err, 0) end

@@ -168,10 +168,11 @@ function Commit:page(walk, answer, after)
     page_work.clear(out)
     if walk.row.pass_pages == 0 then self.store:pass_clear(walk.row) end
     local n = self:sort_out(walk, answer.page)
-    -- in portions, so that what a record leaves behind is garbage while the collector still holds it for young
+    -- in portions: what a record leaves behind is garbage while the collector still holds it for young, and transfers go on
     for first = 1, n, PORTION do
       page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
       self:keep_events()
+      core.client.poll()
     end
     self:count(walk, answer, self:keep_dead(walk, answer.page))
     self:keep_faults()
@@ -199,24 +200,22 @@ function Commit:decide(c, from, to)
   end
 end
 
---- The day before which a correlation is decided, or nil.
-function Commit:decided_day(c)
-  local watermark = self.watermarks[c.key]
-  return watermark and watermark // DAY_MS
-end
-
---- Decides a correlation up to `to` (Unix ms): every window before it is whole, and no late record is expected.
--- c: one of set:correlations(). Returns true, or nil, err.
+--- Decides a correlation up to `to` (Unix ms, a day's begin): every window before it is whole, and no late record is expected.
+-- Day by day, however much there is to decide: what is decided at once is held in memory. c: one of set:correlations().
+-- Returns true, or nil, err.
 function Commit:correlate(c, to)
   local from = self.watermarks[c.key] or self.since
   if to <= from then return true end
   local ok, err = self:transaction(function()
-    page_work.clear(self.out)
-    self:decide(c, from, to)
+    for day = from, to - 1, DAY_MS do
+      page_work.clear(self.out)
+      self:decide(c, day, day + DAY_MS)
+      local kept, problem = self:keep_findings()
+      if not kept then return nil, problem end
+    end
     self.store:drop_events(c.key, to - c.timespan_ms)
     self.store:drop_fired(c.key, to - (c.suppress_ms or c.timespan_ms))
-    self.store:set_watermark(c.key, to)
-    return self:keep_findings()
+    return self.store:set_watermark(c.key, to)
   end)
   if ok then self.watermarks[c.key] = to end
   return ok, err

@@ -102,10 +102,8 @@ function Run:correlate()
     for _, stream in ipairs(self.streams) do
       if wanted[stream.dataset] then to = math.min(to, stream.final) end
     end
-    -- day by day, however long the windows are: what is decided at once is held in memory
-    local since = self.plan.since
-    for day = math.max(since, self.commit:decided_day(c) or since) + 1, to < math.maxinteger and to or since do
-      local ok, err = self.commit:correlate(c, day * DAY_MS)
+    if to < math.maxinteger then
+      local ok, err = self.commit:correlate(c, to * DAY_MS)
       if not ok then return nil, err end
     end
   end

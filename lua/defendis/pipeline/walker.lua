@@ -5,7 +5,7 @@ local task = require "defendis.task"
 
 local DAY_MS <const> = 86400000
 local PASSES <const> = 3  -- times a window is walked before it is given up as unstable
-local TRIES <const> = 3   -- times a page is asked for before its contradictions are believed
+local TRIES <const> = 5   -- times a page is asked for before its contradictions are believed
 local PAUSES <const> = 7  -- times a run waits for an API that answered before: 0.25 s, doubling, half a minute in all
 local UNREADABLE <const> = 3 -- times it waits when there was an answer, but not one that can be read
 local PAUSE_MAX_MS <const> = 60000 -- longest that it waits because the API asks for it
