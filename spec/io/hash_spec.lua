@@ -41,7 +41,9 @@ describe("hash", function()
   end)
 
   it("makes a key of each part's length and bytes", function()
-    assert.equal(hash.sha256(string.pack(">s8s8", "dataset", "id")):sub(1, 32), hex(hash.key16("dataset", "id")))
+    assert.equal(hash.sha256(string.pack("s1s1", "dataset", "id")):sub(1, 32), hex(hash.key16("dataset", "id")))
+    local long = ("x"):rep(300) -- 300 is 44 + 2 * 128
+    assert.equal(hash.sha256("\xac\x02" .. long .. "\2id"):sub(1, 32), hex(hash.key16(long, "id")))
     assert.equal(16, #hash.key16 "")
   end)
 

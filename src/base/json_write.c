@@ -222,9 +222,16 @@ int df_json_write_key(df_buf *b, int first, const char *text, size_t len) {
 }
 
 int df_json_write_int(df_buf *b, int64_t value) {
-  char text[24] = "-";
-  size_t sign = value < 0;
-  return df_buf_add(b, text, sign + write_digits(text + sign, sign ? 0 - (uint64_t)value : (uint64_t)value, 0));
+  static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+                              "4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
+                              "99";
+  char text[24], *p = text + sizeof text;
+  uint64_t u = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  for (; u > 99; u /= 100) memcpy(p -= 2, pairs + u % 100 * 2, 2);
+  if (u > 9) memcpy(p -= 2, pairs + u * 2, 2);
+  else *--p = (char)('0' + u);
+  if (value < 0) *--p = '-';
+  return df_buf_add(b, p, (size_t)(text + sizeof text - p));
 }
 
 int df_json_write_double(df_buf *b, double value) {

@@ -83,15 +83,35 @@ static int step_index(writer *w, lua_Integer i) {
   return step(w, "[", index, "]");
 }
 
+/* Mostly the keys come in order, and one walk is enough: 1 when they did, with all written but the end; 0 when not. */
+static int write_in_order(writer *w, int t, int depth) {
+  lua_State *L = w->L;
+  lua_Integer n = 0;
+  for (lua_pushnil(L); lua_next(L, t) != 0;) { /* [key, v] */
+    if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != n + 1) return 0;
+    if (n++ > 0 && df_buf_add(w->out, ",", 1) != 0) return no_memory(w);
+    if (write_value(w, depth) != 0) return step_index(w, n);
+    lua_pop(L, 1); /* [key] */
+  }
+  return 1;
+}
+
 static int write_array(writer *w, int t, int depth) {
   lua_Integer n;
-  if (!is_sequence(w->L, t, &n)) return refuse(w, NO_KEYS);
+  size_t before = w->out->len;
   if (df_buf_add(w->out, "[", 1) != 0) return no_memory(w);
-  for (lua_Integer i = 1; i <= n; i++) {
-    if (i > 1 && df_buf_add(w->out, ",", 1) != 0) return no_memory(w);
-    lua_rawgeti(w->L, t, i); /* [v] */
-    if (write_value(w, depth) != 0) return step_index(w, i);
-    lua_pop(w->L, 1); /* [] */
+  int rc = write_in_order(w, t, depth);
+  if (rc < 0) return rc;
+  if (rc == 0) {
+    lua_settop(w->L, t);
+    w->out->len = before + 1;
+    if (!is_sequence(w->L, t, &n)) return refuse(w, NO_KEYS);
+    for (lua_Integer i = 1; i <= n; i++) {
+      if (i > 1 && df_buf_add(w->out, ",", 1) != 0) return no_memory(w);
+      lua_rawgeti(w->L, t, i); /* [v] */
+      if (write_value(w, depth) != 0) return step_index(w, i);
+      lua_pop(w->L, 1); /* [] */
+    }
   }
   return df_buf_add(w->out, "]", 1) != 0 ? no_memory(w) : 0;
 }

@@ -91,9 +91,11 @@ void df_hash_key16(unsigned char out[DF_KEY_LEN], const df_hash_part *parts, siz
   SHA2_CTX c;
   SHA256Init(&c);
   for (size_t i = 0; i < n; i++) {
-    unsigned char len[8];
-    for (size_t b = 0; b < 8; b++) len[b] = (unsigned char)((uint64_t)parts[i].len >> (56 - 8 * b));
-    SHA256Update(&c, len, sizeof len);
+    unsigned char len[10];
+    size_t k = 0, rest = parts[i].len;
+    for (; rest > 127; rest >>= 7) len[k++] = (unsigned char)(rest | 128);
+    len[k++] = (unsigned char)rest;
+    SHA256Update(&c, len, k);
     SHA256Update(&c, parts[i].bytes, parts[i].len);
   }
   SHA256Final(digest, &c);

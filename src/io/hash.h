@@ -24,7 +24,7 @@ void df_hash_hmac_sha256(unsigned char out[DF_SHA256_LEN], const void *key, size
    A namespace that is no UUID: DF_CONFIG. */
 int df_hash_uuid5(char out[DF_UUID_LEN + 1], const char *space, const void *name, size_t n, df_error *err);
 
-/* The first 16 bytes of SHA-256 over the parts, each behind its length (8 bytes, big-endian), so that two lists of
+/* The first 16 bytes of SHA-256 over the parts, each behind its length (7 bits a byte, low ones first), so that two lists of
    parts share a key only when they are equal. */
 void df_hash_key16(unsigned char out[DF_KEY_LEN], const df_hash_part *parts, size_t n);
 

@@ -23,11 +23,14 @@ function fields.get(record, keys, null)
   return v
 end
 
+local PREFIX = {} -- of short strings
+for n = 0, 255 do PREFIX[n] = "s" .. n .. ":" end
+
 --- A scalar as one part of a tuple text, or nil when the value cannot be one (nil, null, a table, unknown userdata).
 -- @param scalar function(userdata) -> text or nil for values of the host (long numbers, secrets), or nil
 function fields.part(v, scalar)
   local kind = type(v)
-  if kind == "string" then return "s" .. #v .. ":" .. v end
+  if kind == "string" then return (PREFIX[#v] or "s" .. #v .. ":") .. v end
   local tag = "n"
   if kind == "number" then
     local n = math.tointeger(v)
@@ -72,6 +75,7 @@ end
 
 --- The tuple text of the fields at `paths`, or nil when one is missing or no scalar.
 function fields.value(record, paths, null, scalar)
+  if #paths == 1 then return fields.part(fields.get(record, paths[1], null), scalar) end
   local out = ""
   for i = 1, #paths do
     local part = fields.part(fields.get(record, paths[i], null), scalar)

@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local page_work = require "defendis.pipeline.page"
 
 local DAY_MS <const> = 86400000
+local EVENTS <const> = 20000 -- of a correlation, decided at once
 local PORTION <const> = 50 -- records between two visits of the store
 
 local commit = {}
@@ -12,7 +13,7 @@ Commit.__index = Commit
 
 --- store: an open store; sinks: array of open sinks; set: rules; since: Unix ms where the pipeline begins.
 function commit.new(store, sinks, set, since)
-  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {}, since = since,
+  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {}, steps = {}, since = since,
     totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
@@ -64,13 +65,14 @@ end
 function Commit:sort_out(walk, page)
   local row, stream, fresh, store, n = walk.row, walk.stream, self.fresh, self.store, 0
   local fields, key16, exact = stream.fields, core.hash.key16, walk.exact
-  local dataset, value, from, distinct = stream.dataset, stream.value, row.from, 0
+  -- short enough, with the usual id, for one block of the hash
+  local source, from, distinct = key16(stream.dataset, stream.value), row.from, 0
   for i = 1, page:len() do
     local id, time, fault = page_work.identify(page, i, fields)
     if not id then
       self:note_unusable(walk, page, i, fault)
     else
-      local key = key16(dataset, value, id)
+      local key = key16(source, id)
       local new = store:seen_new(time and time // DAY_MS or from, key)
       if exact and new or not exact and store:pass_new(row, key) then distinct = distinct + 1 end
       if new then
@@ -190,7 +192,7 @@ function Commit:window(row)
   return self:transaction(function() return self.store:put_window(row) end)
 end
 
--- The groups of a correlation that have something new, decided one by one.
+-- The groups of a correlation that have something new in [from, to), decided one by one.
 function Commit:decide(c, from, to)
   local store, set = self.store, self.set
   for group, events in store:each_group(c.key, c.timespan_ms, from, to, c.least) do
@@ -201,18 +203,24 @@ function Commit:decide(c, from, to)
 end
 
 --- Decides a correlation up to `to` (Unix ms, a day's begin): every window before it is whole, and no late record is expected.
--- Day by day, however much there is to decide: what is decided at once is held in memory. c: one of set:correlations().
+-- What is decided at once is held in memory: so many days as have about EVENTS events. c: one of set:correlations().
 -- Returns true, or nil, err.
 function Commit:correlate(c, to)
-  local from = self.watermarks[c.key] or self.since
-  if to <= from then return true end
+  local day = self.watermarks[c.key] or self.since
+  if to <= day then return true end
   local ok, err = self:transaction(function()
-    for day = from, to - 1, DAY_MS do
+    local step = self.steps[c.key] or DAY_MS
+    while day < to do
+      local upto = math.min(to, day + step)
       page_work.clear(self.out)
-      self:decide(c, day, day + DAY_MS)
+      self:decide(c, day, upto)
       local kept, problem = self:keep_findings()
       if not kept then return nil, problem end
+      local events = self.store:count_events(c.key, day, upto)
+      step = events < EVENTS // 2 and step * 2 or events > EVENTS and math.max(DAY_MS, step // DAY_MS // 2 * DAY_MS) or step
+      day = upto
     end
+    self.steps[c.key] = step
     self.store:drop_events(c.key, to - c.timespan_ms)
     self.store:drop_fired(c.key, to - (c.suppress_ms or c.timespan_ms))
     return self.store:set_watermark(c.key, to)

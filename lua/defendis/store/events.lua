@@ -22,6 +22,12 @@ function events:add_event(rule, grp, time_ms, id, member, value)
     rule_key(self, rule), time_ms // DAY_MS, grp, time_ms, id, member or "", value)
 end
 
+-- How many events a correlation has in [from_ms, to_ms).
+function events:count_events(rule, from_ms, to_ms)
+  return (self.db:row("SELECT count(*) FROM event WHERE rule = ? AND day BETWEEN ? AND ? AND time_ms >= ? AND time_ms < ?",
+    rule_key(self, rule), from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms))
+end
+
 -- for grp in ...: the groups with an event in [from_ms, to_ms), in byte order.
 function events:groups_between(rule, from_ms, to_ms)
   return self.db:rows([[SELECT DISTINCT grp FROM event
