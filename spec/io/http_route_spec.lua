@@ -88,8 +88,8 @@ describe("a server over TLS", function()
       .. "-addext subjectAltName=IP:127.0.0.1 -keyout '%s' -out '%s.crt' 2>/dev/null"):format(pem, pem)) then
       return pending "no openssl here"
     end
-    local p = assert(io.popen(("exec openssl s_server "
-      .. "-www -accept 127.0.0.1:0 -key '%s' -cert '%s.crt' 2>&1 & echo $!; wait"):format(pem, pem)))
+    local p = assert(io.popen(("echo $$; exec openssl s_server "
+      .. "-www -accept 127.0.0.1:0 -key '%s' -cert '%s.crt' 2>&1 </dev/null"):format(pem, pem)))
     local pid, port = p:read "l", nil
     for line in p:lines() do
       port = line:match "^ACCEPT.-:(%d+)$"

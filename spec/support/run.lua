@@ -49,7 +49,7 @@ end
 
 --- Starts `defendis simulate`. line: its options. Returns {base_url, api_key, env = what a client needs, stop = function}.
 function run.simulator(line)
-  local p = assert(io.popen(("exec %s %s simulate %s & echo $!; wait"):format(environment(), run.bin, line or "")))
+  local p = assert(io.popen(("echo $$; exec %s %s simulate %s </dev/null"):format(environment(), run.bin, line or "")))
   local pid = p:read("l")
   local first = assert(p:read("l"), "the simulator did not start")
   local said = assert(require("cjson").decode(first))

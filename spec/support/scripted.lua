@@ -72,7 +72,7 @@ end
 --- Starts an API. handler: source of a chunk, see above. Returns {base_url, env, log = function() -> array of "path?query", stop}.
 function scripted.start(handler)
   local path = run.write(run.folder() .. "/handler.lua", handler)
-  local p = assert(io.popen(("exec lua5.4 -e 'require(\"support.scripted\").serve(\"%s\")' & echo $!; wait"):format(path)))
+  local p = assert(io.popen(("echo $$; exec lua5.4 -e 'require(\"support.scripted\").serve(\"%s\")' </dev/null"):format(path)))
   local pid, port = p:read("l"), p:read("l")
   local api = { base_url = "http://127.0.0.1:" .. assert(port, "the scripted API did not start") }
   api.env = { DEFENDIS_BASE_URL = api.base_url, DEFENDIS_API_KEY = "scripted-key-0123456789" }
