@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/secret.h"
 
@@ -206,6 +207,13 @@ static int add_header(transfer *t, const char *name, const char *value) {
   return rc;
 }
 
+/* libcurl's own sockets would be inherited by whatever a script's host starts. */
+static curl_socket_t open_socket(void *unused, curlsocktype purpose, struct curl_sockaddr *to) {
+  (void)unused;
+  (void)purpose;
+  return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static void set_options(transfer *t, const df_http_request *r) {
   CURL *e = t->easy;
   api.easy_setopt(e, CURLOPT_URL, r->url);
@@ -213,6 +221,7 @@ static void set_options(transfer *t, const df_http_request *r) {
   api.easy_setopt(e, CURLOPT_ERRORBUFFER, t->fault);
   if (r->pool != NULL) api.easy_setopt(e, CURLOPT_SHARE, (CURLSH *)r->pool);
   api.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+  api.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 #if LIBCURL_VERSION_NUM >= 0x075500
   api.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->loopback ? "http,https" : "https");
 #else

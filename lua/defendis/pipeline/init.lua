@@ -165,6 +165,11 @@ function pipeline.run(plan, options)
   local client <close>, err = client_module.open(client_options)
   if not client then return nil, err end
   local state
+  local folder = plan.store:match("^(.+)/[^/]*$")
+  if folder then
+    local made, problem = core.stream.mkdir(folder)
+    if not made then return nil, problem end
+  end
   state, err = store.open(plan.store, { exclusive = true })
   if not state then return nil, err end
   local run <close> = setmetatable({ plan = plan, set = plan.set, store = state, now = core.sys.wall_ms(), windows = 0, done = 0,
