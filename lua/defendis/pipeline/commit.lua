@@ -13,8 +13,8 @@ Commit.__index = Commit
 
 --- store: an open store; sinks: array of open sinks; set: rules; since: Unix ms where the pipeline begins.
 function commit.new(store, sinks, set, since)
-  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {}, steps = {}, since = since,
-    totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
+  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {}, steps = {},
+    since = since, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
@@ -217,7 +217,11 @@ function Commit:correlate(c, to)
       local kept, problem = self:keep_findings()
       if not kept then return nil, problem end
       local events = self.store:count_events(c.key, day, upto)
-      step = events < EVENTS // 2 and step * 2 or events > EVENTS and math.max(DAY_MS, step // DAY_MS // 2 * DAY_MS) or step
+      if events > EVENTS then
+        step = math.max(DAY_MS, step // DAY_MS // 2 * DAY_MS)
+      elseif events < EVENTS // 2 then
+        step = math.min(64 * DAY_MS, step * 2)
+      end
       day = upto
     end
     self.steps[c.key] = step
