@@ -66,7 +66,7 @@ struct df_http {
   CURLM *multi;
   transfer *active;
   df_http_answer **done; /* finished answers, first to last */
-  size_t done_first, done_count, done_cap;
+  size_t done_first, done_count, done_cap, active_count;
 };
 
 int df_http_new(df_http **out, df_error *err) {
@@ -111,6 +111,7 @@ static df_http_answer *finish(df_http *h, transfer *t) {
       *p = t->next;
       break;
     }
+  h->active_count--;
   df_http_answer *a = t->answer;
   if (t->easy != NULL) {
     api.multi_remove_handle(h->multi, t->easy);
@@ -257,9 +258,20 @@ static void set_options(transfer *t, const df_http_request *r) {
   }
 }
 
+/* An answer must not be lost for want of memory: there is room for it before its request goes out. */
+static int reserve_done(df_http *h) {
+  size_t wanted = h->done_count + h->active_count + 1;
+  if (wanted <= h->done_cap) return 0;
+  df_http_answer **more = realloc(h->done, wanted * 2 * sizeof *more);
+  if (more == NULL) return -1;
+  h->done = more;
+  h->done_cap = wanted * 2;
+  return 0;
+}
+
 int df_http_start(df_http *h, const df_http_request *r, df_error *err) {
   transfer *t = calloc(1, sizeof *t);
-  if (t == NULL || (t->answer = calloc(1, sizeof *t->answer)) == NULL) {
+  if (t == NULL || reserve_done(h) != 0 || (t->answer = calloc(1, sizeof *t->answer)) == NULL) {
     free(t);
     return df_fail(err, DF_LIMIT, "out of memory");
   }
@@ -267,6 +279,7 @@ int df_http_start(df_http *h, const df_http_request *r, df_error *err) {
   t->max_body = r->max_body > 0 ? r->max_body : default_max_body;
   t->next = h->active;
   h->active = t;
+  h->active_count++;
   int ok = (t->easy = api.easy_init()) != NULL && add_header(t, "Accept: ", "application/json") == 0;
   if (ok && r->bearer != NULL) ok = add_header(t, "Authorization: Bearer ", r->bearer) == 0;
   if (ok && r->body != NULL) ok = add_header(t, "Content-Type: ", "application/json") == 0 && add_header(t, "Expect:", "") == 0;
@@ -317,14 +330,7 @@ static df_http_outcome judge(const transfer *t, CURLcode code) {
 }
 
 static void keep_done(df_http *h, df_http_answer *a) {
-  if (h->done_first > 0 && h->done_first == h->done_count) h->done_first = h->done_count = 0;
-  if (h->done_count == h->done_cap) {
-    size_t cap = h->done_cap == 0 ? 16 : h->done_cap * 2;
-    df_http_answer **more = realloc(h->done, cap * sizeof *more);
-    if (more == NULL) abort(); /* an answer must not be lost in silence */
-    h->done = more;
-    h->done_cap = cap;
-  }
+  if (h->done_first == h->done_count) h->done_first = h->done_count = 0;
   h->done[h->done_count++] = a;
 }
 
