@@ -179,8 +179,6 @@ function Store:seen_new(day, key)
   return self.db:insert_new("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", day, key)
 end
 
--- Forgets the keys of all days before before_day. -> keys forgotten, or nil, err.
-function Store:prune_seen(before_day) return self.db:exec("DELETE FROM seen WHERE day < ?", before_day) end
 
 -- The records met in this pass over a window, for passes that cannot tell them apart by what is new: pass_new(row, key) -> true when
 -- the key was not met yet; pass_clear(row) when a pass begins and when the window closes.
@@ -208,9 +206,6 @@ end
 
 -- for level, rule, count in ...
 function Store:findings_by_rule() return self.db:rows("SELECT level, rule, count(*) FROM finding GROUP BY level, rule") end
-
--- for level, count in ...
-function Store:findings_by_level() return self.db:rows("SELECT level, count(*) FROM finding GROUP BY level") end
 
 -- Keeps bytes that could not be used. letter: {dataset, input, from, reason, where (may be nil), time_ms, raw}.
 -- -> true when new, false when this window has the same bytes already, or nil, err.

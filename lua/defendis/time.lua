@@ -129,12 +129,4 @@ function time.span(text)
   return math.tointeger(digits) * UNIT[unit]
 end
 
---- The shortest span text of milliseconds: 86400000 -> "1d".
-function time.span_text(ms)
-  for _, unit in ipairs{ "w", "d", "h", "m", "s" } do
-    if ms > 0 and ms % UNIT[unit] == 0 then return format("%d%s", ms // UNIT[unit], unit) end
-  end
-  return format("%dms", ms)
-end
-
 return time

@@ -101,28 +101,6 @@ static int l_http_date(lua_State *L) {
   return 1;
 }
 
-static int l_span(lua_State *L) {
-  size_t n;
-  const char *text = luaL_checklstring(L, 1, &n);
-  int64_t ms;
-  df_error err;
-  if (df_span_parse(&ms, text, n, &err) != 0) return df_push_error(L, &err);
-  lua_pushinteger(L, ms); /* [ms] */
-  return 1;
-}
-
-static int l_first_to_rewalk(lua_State *L) {
-  lua_pushinteger(L, df_window_first_to_rewalk(luaL_checkinteger(L, 1), luaL_checkinteger(L, 2),
-                                               luaL_checkinteger(L, 3), luaL_checkinteger(L, 4))); /* [day] */
-  return 1;
-}
-
-static int l_final_day(lua_State *L) {
-  lua_pushinteger(
-      L, df_window_final_day(luaL_checkinteger(L, 1), luaL_checkinteger(L, 2), luaL_checkinteger(L, 3))); /* [day] */
-  return 1;
-}
-
 /* windows{since, until_day, step, settle, start} */
 static int l_windows(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -309,8 +287,8 @@ int internals_open_api(lua_State *L) {
   static const luaL_Reg fetch[] = {{"next", l_fetch_next}, {"answer", l_fetch_answer}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
       DF_REG(base_url_check), DF_REG(method_check), DF_REG(request_url), DF_REG(delays), DF_REG(retry_after),
-      DF_REG(http_date),      DF_REG(span),         DF_REG(windows),     DF_REG(pager),  DF_REG(first_to_rewalk),
-      DF_REG(final_day),      DF_REG(ratelimit),    DF_REG(fetch),       {NULL, NULL},
+      DF_REG(http_date),      DF_REG(windows),     DF_REG(pager), 
+      DF_REG(ratelimit),    DF_REG(fetch),       {NULL, NULL},
   };
   new_type(L, PAGER, pager);
   new_type(L, WINDOWS, windows);

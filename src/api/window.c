@@ -1,7 +1,6 @@
 /* window.c: closed past windows of whole UTC days, and which of them to walk again for late records. */
 #include "api/window.h"
 
-#include <string.h>
 
 #define DAY_LIMIT INT64_C(3700000) /* beyond the year 9999 in both directions: sums of days and spans cannot overflow */
 
@@ -41,33 +40,4 @@ int df_windows_next(df_windows *w, int64_t wall, int64_t *from, int64_t *to) {
   *to = end;
   w->next = end;
   return 1;
-}
-
-int64_t df_window_first_to_rewalk(int64_t checkpoint, int64_t lateness_ms, int64_t step, int64_t since) {
-  return align(floor_day(checkpoint * DF_DAY_MS - lateness_ms), step == 0 ? 1 : step, since);
-}
-
-int64_t df_window_final_day(int64_t checkpoint, int64_t lateness_ms, int64_t wall) {
-  int64_t day = floor_day(wall - lateness_ms);
-  return day < checkpoint ? day : checkpoint;
-}
-
-int df_span_parse(int64_t *ms, const char *text, size_t len, df_error *err) {
-  static const struct {
-    const char *name;
-    int64_t ms;
-  } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", DF_DAY_MS}, {"w", 7 * DF_DAY_MS}};
-  int64_t n = 0;
-  size_t i = 0;
-  for (; i < len && text[i] >= '0' && text[i] <= '9' && n <= DF_SPAN_MAX_MS; i++) n = n * 10 + (text[i] - '0');
-  for (size_t u = 0; i > 0 && u < sizeof units / sizeof *units; u++) {
-    if (len - i != strlen(units[u].name) || memcmp(text + i, units[u].name, len - i) != 0) continue;
-    if (n > DF_SPAN_MAX_MS / units[u].ms) break;
-    *ms = n * units[u].ms;
-    return 0;
-  }
-  int shown = len < 40 ? (int)len : 40;
-  return df_fail(err, DF_CONFIG,
-                 "\"%.*s\" is not a span: write a whole number and ms, s, m, h, d or w, such as \"15m\" or \"1d\"",
-                 shown, len > 0 ? text : "");
 }

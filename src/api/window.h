@@ -1,4 +1,4 @@
-/* window.h: closed past windows of whole UTC days, and which of them to walk again for late records. */
+/* window.h: closed past windows of whole UTC days. */
 #ifndef DF_API_WINDOW_H
 #define DF_API_WINDOW_H
 
@@ -16,7 +16,7 @@ typedef struct df_window_options {
   int64_t until;     /* day before which the walk ends; the last window may then be short. 0: no end */
   int64_t step;      /* days per window; 0: 1 */
   int64_t settle_ms; /* how long after its end a window is left to settle */
-  int64_t start;     /* where this run starts (a checkpoint, or df_window_first_to_rewalk); 0 or before since: since */
+  int64_t start;     /* where this run starts 0 or before since: since */
 } df_window_options;
 
 typedef struct df_windows {
@@ -33,16 +33,5 @@ int df_windows_next(df_windows *w, int64_t wall, int64_t *from, int64_t *to);
 
 /* 1 when `until` was reached. */
 int df_windows_finished(const df_windows *w);
-
-/* First day of the first window that was younger than lateness when the checkpoint (the end day of the last whole
-   window) was reached: records may have come into it since. step 0: 1. */
-int64_t df_window_first_to_rewalk(int64_t checkpoint, int64_t lateness_ms, int64_t step, int64_t since);
-
-/* The day before which no late record is to be expected any more, after a run that began at the Unix time wall and
-   walked all from df_window_first_to_rewalk up to the checkpoint. */
-int64_t df_window_final_day(int64_t checkpoint, int64_t lateness_ms, int64_t wall);
-
-/* Reads "500ms", "30s", "15m", "2h", "1d" or "1w" into milliseconds. Anything else, or over 100 years: DF_CONFIG. */
-int df_span_parse(int64_t *ms, const char *text, size_t len, df_error *err);
 
 #endif

@@ -8,13 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-void df_hash_sha1(unsigned char out[DF_SHA1_LEN], const void *bytes, size_t n) {
-  SHA1_CTX c;
-  SHA1Init(&c);
-  SHA1Update(&c, bytes, n);
-  SHA1Final(out, &c);
-}
-
 void df_hash_sha256(unsigned char out[DF_SHA256_LEN], const void *bytes, size_t n) {
   SHA2_CTX c;
   SHA256Init(&c);

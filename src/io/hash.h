@@ -14,7 +14,6 @@ typedef struct df_hash_part {
 } df_hash_part;
 
 /* FIPS 180-4. */
-void df_hash_sha1(unsigned char out[DF_SHA1_LEN], const void *bytes, size_t n);
 void df_hash_sha256(unsigned char out[DF_SHA256_LEN], const void *bytes, size_t n);
 
 /* HMAC-SHA-256 (RFC 2104). */
