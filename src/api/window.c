@@ -1,6 +1,5 @@
-/* window.c: closed past windows of whole UTC days, and which of them to walk again for late records. */
+/* window.c: closed past windows of whole UTC days. */
 #include "api/window.h"
-
 
 #define DAY_LIMIT INT64_C(3700000) /* beyond the year 9999 in both directions: sums of days and spans cannot overflow */
 
