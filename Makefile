@@ -97,21 +97,26 @@ valgrind: deps all $(TEST_SO)
 	@$(LUA_ENV) valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
 	  $(LUA) /usr/bin/busted -o spec/support/tally.lua $(SPECS)
 
+# What only one target needs: $(call need,TEST,PACKAGES).
+need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(2)" >&2; exit 1; }; \
+	s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq $(2) >/dev/null; }
+
 FUZZ_SECONDS ?= 30
 FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))
-fuzz: $(FUZZERS)
-	@for f in $^; do mkdir -p $$f.corpus && $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 $$f.corpus || exit 1; done
+fuzz: deps-fuzz $(FUZZERS)
+	@for f in $(FUZZERS); do mkdir -p $$f.corpus && $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 $$f.corpus || exit 1; done
+
+deps-fuzz: deps
+	$(call need,command -v clang >/dev/null && [ -f "$$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" -o -n "$$(ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a)" ],clang libclang-rt-14-dev)
 
 $(BUILD)/fuzz/%: spec/fuzz/%.c $(CORE_SRC)
 	@mkdir -p $(@D)
-	$(Q)clang -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -g -O1 -fsanitize=fuzzer,address,undefined $(call PC,cflags) -o $@ $^ $(LIBS)
+	$(Q)clang -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -g -O1 -fsanitize=fuzzer,address,undefined $(call PC,cflags) -o $@ $^ $(LIBS) -lcurl
 
 # Debian's own Python is the peer: faster than one built without profile data, and where apt-get puts its modules.
 PYTHON ?= /usr/bin/python3
 bench: deps all
-	@$(PYTHON) -c 'import requests' 2>/dev/null && command -v curl >/dev/null || { command -v apt-get >/dev/null || \
-	{ echo "install these first (Debian names): python3-requests curl" >&2; exit 1; }; s=; [ "$$(id -u)" = 0 ] || s=sudo; \
-	$$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq python3-requests curl >/dev/null; }
+	$(call need,$(PYTHON) -c 'import requests' && command -v curl >/dev/null,python3-requests curl)
 	@mkdir -p $(BUILD)/bench && TMPDIR=$(abspath $(BUILD)/bench) PYTHON=$(PYTHON) $(LUA_ENV) $(LUA) spec/bench/bench.lua
 
 MODULES = $(DESTDIR)$(PREFIX)/share/lua/5.4
@@ -128,5 +133,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all test demo check lint docs asan valgrind fuzz bench install deps clean
+.PHONY: deps-fuzz all test demo check lint docs asan valgrind fuzz bench install deps clean
 -include $(CORE_OBJ:.o=.d) $(HOST_OBJ:.o=.d)

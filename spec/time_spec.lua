@@ -74,3 +74,26 @@ describe("time", function()
     assert.equal('unknown unit "M" in the span "3M", units: ms, s, m, h, d, w', select(2, time.span("3M")))
   end)
 end)
+
+describe("the quick reader of times in C", function()
+  local quick = require("defendis.core").api.time
+
+  it("says what time.parse says, or nothing", function()
+    local answered = 0
+    for _, date in ipairs{ "2026-01-31", "2024-02-29", "2023-02-29", "1969-12-31", "9999-12-31", "0001-01-01", "2026-13-01", "2026-1-011" } do
+      for _, clock in ipairs{ "T00:00:00", "T23:59:59", "T24:00:00", "T12:60:00", "T12:00:60", " 12:00:00", "T12:00", "T1a:00:00", "T-1:00:00" } do
+        for _, tail in ipairs{ "Z", ".123Z", ".1Z", "", "+02:00", ".12aZ", "z", ",123Z" } do
+          local text = date .. clock .. tail
+          local ms = quick(text)
+          if ms then
+            answered = answered + 1
+            assert.equal(time.parse(text), ms, text)
+          end
+        end
+      end
+    end
+    assert.equal(5 * 2 * 2, answered)
+    for _, other in ipairs{ 5, true, {}, "" } do assert.is_nil(quick(other)) end
+    assert.is_nil(quick(nil))
+  end)
+end)

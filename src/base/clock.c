@@ -53,6 +53,28 @@ int df_date_parse(const char *text, size_t len, int64_t *days) {
   return y == n[0] && m == n[1] && d == n[2] ? 0 : -1;
 }
 
+/* The number in `digits` digits, or -1. */
+static int read_digits(const char *text, int digits) {
+  int n = 0;
+  for (int i = 0; i < digits; i++) {
+    if (text[i] < '0' || text[i] > '9') return -1;
+    n = n * 10 + (text[i] - '0');
+  }
+  return n;
+}
+
+int df_time_parse(const char *text, size_t len, int64_t *ms) {
+  int64_t days;
+  if ((len != 20 && len != 24) || text[len - 1] != 'Z' || text[10] != 'T' || text[13] != ':' || text[16] != ':' ||
+      (len == 24 && text[19] != '.') || df_date_parse(text, 10, &days) != 0)
+    return -1;
+  int hour = read_digits(text + 11, 2), minute = read_digits(text + 14, 2), second = read_digits(text + 17, 2);
+  int part = len == 24 ? read_digits(text + 20, 3) : 0;
+  if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 || part < 0) return -1;
+  *ms = ((days * 24 + hour) * 60 + minute) * 60000 + second * 1000 + part;
+  return 0;
+}
+
 void df_date_format(int64_t days, char out[11]) {
   int y, m, d;
   df_civil_from_days(days, &y, &m, &d);

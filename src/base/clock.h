@@ -18,6 +18,10 @@ void df_civil_from_days(int64_t days, int *year, int *month, int *day);
 /* Reads "YYYY-MM-DD" (a real date) into days since the epoch. 0, or -1 when it is not one. */
 int df_date_parse(const char *text, size_t len, int64_t *days);
 
+/* Reads the two commonest forms of an ISO 8601 time, "YYYY-MM-DDTHH:MM:SSZ" and the same with three digits behind a point,
+   into Unix milliseconds. 0, or -1 for every other form: then somebody else must look. */
+int df_time_parse(const char *text, size_t len, int64_t *ms);
+
 /* Writes "YYYY-MM-DD" and a NUL. */
 void df_date_format(int64_t days, char out[11]);
 

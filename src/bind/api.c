@@ -128,6 +128,17 @@ static int l_days(lua_State *L) {
   return 1;
 }
 
+/* core.api.time(text) -> Unix ms of "YYYY-MM-DDTHH:MM:SSZ" or "....mmmZ", nil for anything else: defendis.time knows all forms. */
+static int l_time(lua_State *L) {
+  size_t len;
+  int64_t ms;
+  if (lua_type(L, 1) != LUA_TSTRING) return 0;
+  const char *text = lua_tolstring(L, 1, &len);
+  if (df_time_parse(text, len, &ms) != 0) return 0;
+  lua_pushinteger(L, ms); /* [text, ms] */
+  return 1;
+}
+
 /* core.api.date(days) -> "YYYY-MM-DD" */
 static int l_date(lua_State *L) {
   char out[11];
@@ -147,7 +158,7 @@ static int l_nothing(lua_State *L) {
 int df_open_api(lua_State *L) {
   static const luaL_Reg pager[] = {DF_REG(feed), DF_REG(copy), DF_REG(state), {NULL, NULL}};
   static const luaL_Reg windows[] = {DF_REG(next), {NULL, NULL}};
-  static const luaL_Reg functions[] = {DF_REG(pager), DF_REG(windows), DF_REG(last_page), DF_REG(days), DF_REG(date), {NULL, NULL}};
+  static const luaL_Reg functions[] = {DF_REG(pager), DF_REG(windows), DF_REG(last_page), DF_REG(days), DF_REG(time), DF_REG(date), {NULL, NULL}};
   df_open_class(L, PAGER, pager, l_nothing);
   df_open_class(L, WINDOWS, windows, l_nothing);
   luaL_newlib(L, functions); /* [functions] */

@@ -67,8 +67,18 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
   return block;
 }
 
+static int context_key;
+
+/* The job of this state; NULL in stock Lua, also while the state ends: then nothing must be made any more. */
+static df_job *own_job(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key); /* [context or nil] */
+  df_context *c = lua_touserdata(L, -1);
+  lua_pop(L, 1); /* [] */
+  return c != NULL ? c->job : NULL;
+}
+
 int df_job_account(lua_State *L, size_t before, size_t after) {
-  df_job *job = df_context_of(L)->job;
+  df_job *job = own_job(L);
   if (job == NULL) return 0;
   job->memory_used = job->memory_used - before + after;
   if (after <= before || job->memory_limit == 0) return 0;
@@ -143,8 +153,6 @@ static int l_require(lua_State *L) {
   lua_setfield(L, 2, name); /* [name, loaded, module] */
   return 1;
 }
-
-static int context_key;
 
 static void set_up(lua_State *L, const df_job_options *o) {
   lua_pushlightuserdata(L, &job_of(L)->context);                     /* [context] */

@@ -4,7 +4,7 @@ local page_work = require "defendis.pipeline.page"
 
 local DAY_MS <const> = 86400000
 local EVENTS <const> = 20000 -- of a correlation, decided at once
-local PORTION <const> = 50 -- records between two visits of the store
+local PORTION <const> = 25 -- records between two visits of the store
 
 local commit = {}
 

@@ -107,8 +107,17 @@ end
 -- A number that Lua has no value for may be grouped by, as its text.
 local function scalar(value) return type(value) == "userdata" and value ~= core.json.null and tostring(value) or nil end
 
+-- The usual forms in C, all others as without it.
+local function parse_time(text)
+  local ms = core.api.time(text)
+  if ms then return ms end
+  return time.parse(text)
+end
+
 --- What the rules need from this program.
-function file.host() return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar } end
+function file.host()
+  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
+end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
 local function environment(made)

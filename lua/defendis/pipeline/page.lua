@@ -3,6 +3,7 @@
 local core = require "defendis.core"
 local time = require "defendis.time"
 local json = core.json
+local fast_time = core.api.time
 
 local page_work = {}
 
@@ -34,7 +35,7 @@ function page_work.identify(page, i, fields)
     return nil, nil, ('the id field "%s" is empty'):format(fields.id)
   end
   local raw = fields.time and page:field(i, fields.time)
-  return id, raw and time.of(raw) or nil
+  return id, raw and (fast_time(raw) or time.of(raw)) or nil
 end
 
 local function take_faults(out, faults)

@@ -32,10 +32,11 @@ end
 
 --- The environment of one rule file.
 -- @param constructors name -> function, put beside the rest
--- @param host as for rules.load: null, array
+-- @param host as for rules.load: null, array, parse_time
 function sandbox.new(constructors, host)
   local env = { string = copy(string, STRING), table = copy(table, TABLE), math = copy(math, MATH),
     utf8 = copy(utf8, UTF8), time = copy(time, TIME), ocsf = ocsf.new(), null = host.null, array = host.array }
+  env.time.parse = host.parse_time or time.parse
   --- get(record, "source.name"): the value, or nil when it or a table on the way is missing or null.
   local paths = {}
   function env.get(record, path)
