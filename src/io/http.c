@@ -13,7 +13,7 @@
 
 #include "base/secret.h"
 
-enum { MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
+enum { BUFFER_BYTES = 128 * 1024, MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
 static const size_t default_max_body = (size_t)64 << 20;
 
 #undef curl_easy_setopt
@@ -222,6 +222,7 @@ static void set_options(transfer *t, const df_http_request *r) {
   api.easy_setopt(e, CURLOPT_ERRORBUFFER, t->fault);
   if (r->pool != NULL) api.easy_setopt(e, CURLOPT_SHARE, (CURLSH *)r->pool);
   api.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+  api.easy_setopt(e, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
   api.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 #if LIBCURL_VERSION_NUM >= 0x075500
   api.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->loopback ? "http,https" : "https");

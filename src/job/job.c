@@ -56,6 +56,7 @@ static int is_over(const df_job *job, size_t more) {
 static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
   df_job *job = ud;
   size_t old = ptr == NULL ? 0 : osize;
+  if (job->memory_limit == 0) return df_pool_resize(&job->pool, ptr, old, nsize); /* trusted: nothing is counted */
   if (nsize == 0) {
     job->memory_used -= old;
     return df_pool_resize(&job->pool, ptr, old, 0);

@@ -44,6 +44,7 @@ static void give(df_pool *p, void *block, size_t size) {
 
 void *df_pool_resize(df_pool *p, void *block, size_t old_size, size_t new_size) {
   int was_small = is_small(old_size);
+  if (old_size == 0 && is_small(new_size)) return take(p, new_size);
   if (new_size == 0) {
     if (was_small) give(p, block, old_size);
     else free(block);

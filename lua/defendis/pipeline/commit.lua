@@ -174,7 +174,7 @@ function Commit:page(walk, answer, after)
     for first = 1, n, PORTION do
       page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
       self:keep_events()
-      core.client.poll()
+      if first % 50 == 1 then core.client.poll() end
     end
     self:count(walk, answer, self:keep_dead(walk, answer.page))
     self:keep_faults()

@@ -19,7 +19,7 @@ end
 -- same time, id and member), or nil, err.
 function events:add_event(rule, grp, time_ms, id, member, value)
   return self.db:insert_new("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    rule_key(self, rule), time_ms // DAY_MS, grp, time_ms, id, member or "", value)
+    self.rule_keys[rule] or rule_key(self, rule), time_ms // DAY_MS, grp, time_ms, id, member or "", value)
 end
 
 -- How many events a correlation has in [from_ms, to_ms).
