@@ -12,7 +12,7 @@
    collectgarbage (stops the collector), xpcall (its handler would run past a limit), debug, io, package,
    coroutine.close (crashes 5.4.4 when nested), string.dump, os but for its clocks. */
 static const struct {
-  const char *library; /* "_G" for the globals */
+  const char *lib; /* "_G" for the globals */
   lua_CFunction open;
   const char *names;
 } allowed[] = {
@@ -103,7 +103,7 @@ static int l_print(lua_State *L) {
 
 void df_sandbox_open_listed(lua_State *L) {
   for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
-    luaL_requiref(L, allowed[i].library, allowed[i].open, 1); /* [lib] */
+    luaL_requiref(L, allowed[i].lib, allowed[i].open, 1); /* [lib] */
     filter(L, allowed[i].names);
     lua_pop(L, 1); /* [] */
   }
