@@ -86,6 +86,13 @@ local function entry_of(c, entry)
   return only_dataset(c), entry
 end
 
+-- A set uses its events again.
+local function copy(event)
+  local out = {}
+  for k, v in pairs(event) do out[k] = v end
+  return out
+end
+
 -- What the events of a test become for correlation `c`: by group, in order.
 local function grouped(set, c, test)
   local groups, names = {}, {}
@@ -109,7 +116,7 @@ local function grouped(set, c, test)
           groups[event.group] = {}
           names[#names + 1] = event.group
         end
-        table.insert(groups[event.group], event)
+        table.insert(groups[event.group], copy(event))
       end
     end
   end

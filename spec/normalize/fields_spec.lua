@@ -5,7 +5,10 @@ local function get(record, path) return fields.get(record, fields.path(path), nu
 local function groups(record, names, cap)
   local paths = {}
   for i, name in ipairs(names) do paths[i] = fields.path(name) end
-  return fields.groups(record, paths, null, nil, cap or 32)
+  local out = {}
+  local n, capped = fields.groups(out, record, paths, null, nil, cap or 32)
+  assert.equal(n, #out)
+  return out, capped
 end
 
 describe("fields", function()

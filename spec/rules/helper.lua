@@ -22,6 +22,16 @@ function helper.load(...)
   return rules.load(sources, helper.host())
 end
 
+--- What a set's result holds of events, for keeping: a set uses them again.
+function helper.events(result)
+  local out = {}
+  for i, event in ipairs(result.events) do
+    out[i] = {}
+    for k, v in pairs(event) do out[i][k] = v end
+  end
+  return out
+end
+
 function helper.must(...) return assert(helper.load(...)) end
 
 function helper.refused(...)

@@ -246,7 +246,7 @@ describe("findings of random records", function()
   local function stored(set, list, repeats)
     local groups, seen = {}, {}
     for _, record in ipairs(list) do
-      for _, event in ipairs(set:apply(record.dataset, record, { id = record.id, time = record.at }).events) do
+      for _, event in ipairs(h.events(set:apply(record.dataset, record, { id = record.id, time = record.at }))) do
         local row = table.concat({ event.group, event.time, event.id, event.member }, "|")
         if repeats or not seen[row] then
           seen[row] = true

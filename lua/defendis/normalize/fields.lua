@@ -99,12 +99,15 @@ local function parts_of(v, scalar)
 end
 
 --- The groups a record belongs to: one tuple text for each combination of the values at `paths`, where a list gives one
--- value per different element. No path at all is one group for everything.
--- @return array of texts (empty when a field is missing), and true when more than `cap` were cut
-function fields.groups(record, paths, null, scalar, cap)
+-- value per different element. No path at all is one group for everything. They are put into `out` from 1 on.
+-- @return how many (0 when a field is missing), and true when more than `cap` were cut
+function fields.groups(out, record, paths, null, scalar, cap)
   if #paths == 1 then -- by far the commonest
     local v = fields.get(record, paths[1], null)
-    if type(v) ~= "table" then return { fields.part(v, scalar) }, false end
+    if type(v) ~= "table" then
+      out[1] = fields.part(v, scalar)
+      return out[1] and 1 or 0, false
+    end
   end
   local groups, capped = { "" }, false
   for i = 1, #paths do
@@ -120,7 +123,8 @@ function fields.groups(record, paths, null, scalar, cap)
     end
     groups = longer
   end
-  return groups, capped
+  table.move(groups, 1, #groups, 1, out)
+  return #groups, capped
 end
 
 return fields

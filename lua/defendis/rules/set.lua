@@ -3,7 +3,7 @@
 --   set:datasets() -> sorted names
 --   set:normalizer(dataset) -> { id, dataset, map, meta = function(record) -> id, time ms, id fault, time fault }
 --   set:apply(dataset, record, { id = text, time = ms or nil }) -> result
---     VALID UNTIL THE NEXT apply OF THIS SET: its lists are reused, only their elements may be kept
+--     VALID UNTIL THE NEXT apply OF THIS SET: its lists and events are reused; findings and faults may be kept
 --     doc        the normalized document; the record itself when the dataset has no normalizer; nil when there is a
 --     fault      { rule = normalizer's id, message }
 --     findings   of rules that need no history (element: see findings.lua)
@@ -73,11 +73,22 @@ function Set:dedup_group(rule, record, id)
   return group or "r" .. fields.tuple(id)
 end
 
+function Set:add_event(key, group, meta, member, value)
+  local events, pool = self.result.events, self.pool
+  local n = #events + 1
+  local e = pool[n]
+  if not e then
+    e = {}
+    pool[n] = e
+  end
+  e.rule, e.group, e.time, e.id, e.member, e.value = key, group, meta.time, meta.id, member, value
+  events[n] = e
+end
+
 function Set:emit_own(rule, dataset, record, meta)
   local result, level = self.result, self:level_of(rule, record)
   if rule.suppress and meta.time then
-    result.events[#result.events + 1] = { rule = rule.id, group = self:dedup_group(rule, record, meta.id),
-      time = meta.time, id = meta.id, member = rule.id, value = level }
+    self:add_event(rule.id, self:dedup_group(rule, record, meta.id), meta, rule.id, level)
     return
   end
   -- without a time there is no order to suppress in, and silence would lose the alert
@@ -86,7 +97,7 @@ function Set:emit_own(rule, dataset, record, meta)
 end
 
 function Set:emit_member(rule, c, record, meta)
-  local counters, host, events = self.counters, self.host, self.result.events
+  local counters, host = self.counters, self.host
   if not meta.time then
     counters.no_time = counters.no_time + 1
     return
@@ -99,13 +110,11 @@ function Set:emit_member(rule, c, record, meta)
       return
     end
   end
-  local groups, capped = fields.groups(record, c.group_paths, host.null, host.scalar, GROUPS_MAX)
+  local groups = self.groups
+  local n, capped = fields.groups(groups, record, c.group_paths, host.null, host.scalar, GROUPS_MAX)
   if capped then counters.group_capped = counters.group_capped + 1 end
-  if #groups == 0 then counters.missing_group = counters.missing_group + 1 end
-  for i = 1, #groups do
-    events[#events + 1] = { rule = c.id, group = groups[i], time = meta.time, id = meta.id, member = rule.id,
-      value = value }
-  end
+  if n == 0 then counters.missing_group = counters.missing_group + 1 end
+  for i = 1, n do self:add_event(c.id, groups[i], meta, rule.id, value) end
 end
 
 function Set:matched(rule, dataset, record, meta)
@@ -233,6 +242,7 @@ return {
     local self = setmetatable(parts, Set)
     self.host, self.plans = host, {}
     self.counters = { missing_group = 0, missing_value = 0, group_capped = 0, no_time = 0 }
+    self.pool, self.groups = {}, {} -- reused: events by their place in the result, a record's groups
     self.result = { doc = nil, fault = nil, findings = {}, events = {}, faults = {} }
     return self
   end,
