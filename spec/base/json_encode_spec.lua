@@ -224,7 +224,6 @@ describe("keys that are written again and again", function()
           assert.same(value, json.decode(json.encode(value)))
         end
       end
-      list = nil
       collectgarbage()
     end
   end)

@@ -23,8 +23,8 @@ end
 -- source: bytes that stand for where it is from; fields: {id = path, time = path or nil}.
 -- Returns the key of source and id, id (text), ms or nil; or nil, nil, nil, and why there is no id.
 function page_work.identify(page, i, source, fields)
-  local key, id, time = page:identify(i, source, fields.id, fields.time)
-  if key then return key, id, time end
+  local key, id, ms = page:identify(i, source, fields.id, fields.time)
+  if key then return key, id, ms end
   id = page:field(i, fields.id)
   if id == nil then
     local record, err = page:record(i)
