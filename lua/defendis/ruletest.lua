@@ -86,13 +86,6 @@ local function entry_of(c, entry)
   return only_dataset(c), entry
 end
 
--- A set uses its events again.
-local function copy(event)
-  local out = {}
-  for k, v in pairs(event) do out[k] = v end
-  return out
-end
-
 -- What the events of a test become for correlation `c`: by group, in order.
 local function grouped(set, c, test)
   local groups, names = {}, {}
@@ -110,13 +103,15 @@ local function grouped(set, c, test)
     for _, f in ipairs(result.faults) do
       if c.order[f.rule] then return nil, ("events[%d]: %s"):format(i, f.message) end
     end
-    for _, event in ipairs(result.events) do
-      if event.rule == c.id then
-        if not groups[event.group] then
-          groups[event.group] = {}
-          names[#names + 1] = event.group
+    local events = result.events
+    for at = 1, events.n, 6 do
+      local rule, ms, group, event_id, member, value = table.unpack(events, at, at + 5)
+      if rule == c.id then
+        if not groups[group] then
+          groups[group] = {}
+          names[#names + 1] = group
         end
-        table.insert(groups[event.group], copy(event))
+        table.insert(groups[group], { time = ms, id = event_id, member = member, value = value })
       end
     end
   end

@@ -22,12 +22,12 @@ function helper.load(...)
   return rules.load(sources, helper.host())
 end
 
---- What a set's result holds of events, for keeping: a set uses them again.
+--- The events in a set's result, as tables.
 function helper.events(result)
-  local out = {}
-  for i, event in ipairs(result.events) do
-    out[i] = {}
-    for k, v in pairs(event) do out[i][k] = v end
+  local out, list = {}, result.events
+  for at = 1, list.n, 6 do
+    out[#out + 1] = { rule = list[at], time = list[at + 1], group = list[at + 2], id = list[at + 3], member = list[at + 4],
+      value = list[at + 5] }
   end
   return out
 end

@@ -99,7 +99,7 @@ describe("value_count", function()
   it("counts tuples of several fields", function()
     local set = set_of("value_count", '{ field = { "v", "w" }, gte = 2 }')
     local function value(v, w)
-      return set:apply("d", { a = 1, who = "eve", n = 7, v = v, w = w }, { id = "1", time = 1 }).events[1].value
+      return h.events(set:apply("d", { a = 1, who = "eve", n = 7, v = v, w = w }, { id = "1", time = 1 }))[1].value
     end
     assert.not_equal(value("ab", "c"), value("a", "bc"))
   end)

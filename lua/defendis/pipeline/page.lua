@@ -49,20 +49,9 @@ local function take_faults(out, faults)
   end
 end
 
--- Six values each, without a table of its own: there are as many as records.
-local function add_events(list, new)
-  local at = list.n
-  for i = 1, #new do
-    local e = new[i]
-    list[at + 1], list[at + 2], list[at + 3], list[at + 4], list[at + 5], list[at + 6] = e.rule, e.time, e.group, e.id, e.member, e.value
-    at = at + 6
-  end
-  list.n = at
-end
-
 --- Applies the rules to the records that are new.
 -- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
--- Returns the events: rule, time, group, id, member and value of each, in one array with `n`.
+-- Returns their events in one list, as set:apply gives those of one record.
 function page_work.run(set, dataset, page, fresh, first, last, out)
   local documents, events, meta = out.documents, { n = 0 }, {}
   for k = first, last do
@@ -78,7 +67,11 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
     else
       out.dead[#out.dead + 1] = { index = f.index, reason = err.message, where = err.rule }
     end
-    if result.events[1] then add_events(events, result.events) end
+    local new = result.events.n
+    if new > 0 then
+      table.move(result.events, 1, new, events.n + 1, events)
+      events.n = events.n + new
+    end
     for i = 1, #result.findings do out.found[#out.found + 1] = result.findings[i] end
     if result.faults[1] then take_faults(out, result.faults) end
   end

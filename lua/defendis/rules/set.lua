@@ -3,11 +3,12 @@
 --   set:datasets() -> sorted names
 --   set:normalizer(dataset) -> { id, dataset, map, meta = function(record) -> id, time ms, id fault, time fault }
 --   set:apply(dataset, record, { id = text, time = ms or nil }) -> result
---     VALID UNTIL THE NEXT apply OF THIS SET: its lists and events are reused; findings and faults may be kept
+--     VALID UNTIL THE NEXT apply OF THIS SET: its lists are reused, only what is in them may be kept
 --     doc        the normalized document; the record itself when the dataset has no normalizer; nil when there is a
 --     fault      { rule = normalizer's id, message }
 --     findings   of rules that need no history (element: see findings.lua)
---     events     { rule = key, group, time, id, member, value } to be kept by (rule, group, time, id, member)
+--     events     to be kept by (rule, group, time, id, member): six values each, one behind the other: the rule's key, time, group,
+--                id, member, value; events.n is how many values
 --     faults     { rule, message = "file:line: ..." }, of rules that raised; the record goes on
 --   set:evaluate(key, group, events, since_ms, state) -> findings, new_state
 --     events: array of, or iterator over, that key's and group's events, sorted by (time, id, member), covering
@@ -74,15 +75,11 @@ function Set:dedup_group(rule, record, id)
 end
 
 function Set:add_event(key, group, meta, member, value)
-  local events, pool = self.result.events, self.pool
-  local n = #events + 1
-  local e = pool[n]
-  if not e then
-    e = {}
-    pool[n] = e
-  end
-  e.rule, e.group, e.time, e.id, e.member, e.value = key, group, meta.time, meta.id, member, value
-  events[n] = e
+  local events = self.result.events
+  local at = events.n
+  events[at + 1], events[at + 2], events[at + 3] = key, meta.time, group
+  events[at + 4], events[at + 5], events[at + 6] = meta.id, member, value
+  events.n = at + 6
 end
 
 function Set:emit_own(rule, dataset, record, meta)
@@ -102,19 +99,17 @@ function Set:emit_member(rule, c, record, meta)
     counters.no_time = counters.no_time + 1
     return
   end
-  local value
-  if c.value_paths then
-    value = fields.value(record, c.value_paths, host.null, host.scalar)
-    if not value then
-      counters.missing_value = counters.missing_value + 1
-      return
-    end
+  local value = c.value_of and c.value_of(record)
+  if c.value_of and not value then
+    counters.missing_value = counters.missing_value + 1
+    return
   end
-  local groups = self.groups
-  local n, capped = fields.groups(groups, record, c.group_paths, host.null, host.scalar, GROUPS_MAX)
+  local group = c.group_of and c.group_of(record)
+  if group then return self:add_event(c.id, group, meta, rule.id, value) end
+  local groups, capped = fields.groups(record, c.group_paths, host.null, host.scalar, GROUPS_MAX)
   if capped then counters.group_capped = counters.group_capped + 1 end
-  if n == 0 then counters.missing_group = counters.missing_group + 1 end
-  for i = 1, n do self:add_event(c.id, groups[i], meta, rule.id, value) end
+  if not groups[1] then counters.missing_group = counters.missing_group + 1 end
+  for i = 1, #groups do self:add_event(c.id, groups[i], meta, rule.id, value) end
 end
 
 function Set:matched(rule, dataset, record, meta)
@@ -136,7 +131,7 @@ function Set:normalizer(dataset) return (self.plans[dataset] or self:plan(datase
 function Set:apply(dataset, record, meta)
   local result = self.result
   if result.findings[1] then clear(result.findings) end
-  if result.events[1] then clear(result.events) end
+  result.events.n = 0
   if result.faults[1] then clear(result.faults) end
   local plan = self.plans[dataset] or self:plan(dataset)
   local rules = plan.rules
@@ -241,9 +236,12 @@ return {
   new = function(parts, host)
     local self = setmetatable(parts, Set)
     self.host, self.plans = host, {}
+    for _, c in ipairs(self.items) do
+      if c.value_paths then c.value_of = fields.reader(c.value_paths, host.null, host.scalar) end
+      if c.group_paths and #c.group_paths == 1 then c.group_of = fields.reader(c.group_paths, host.null, host.scalar) end
+    end
     self.counters = { missing_group = 0, missing_value = 0, group_capped = 0, no_time = 0 }
-    self.pool, self.groups = {}, {} -- reused: events by their place in the result, a record's groups
-    self.result = { doc = nil, fault = nil, findings = {}, events = {}, faults = {} }
+    self.result = { doc = nil, fault = nil, findings = {}, events = { n = 0 }, faults = {} }
     return self
   end,
 }
