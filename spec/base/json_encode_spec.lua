@@ -206,3 +206,32 @@ describe("json and an independent parser", function()
     end
   end)
 end)
+
+describe("keys that are written again and again", function()
+  -- names of all lengths around what the encoder remembers, many more of them than it has room for, and some to escape
+  local function names(round)
+    local out = {}
+    for i = 1, 700 do out[i] = ("k%d_%d%s"):format(round, i, ("<\"é"):rep(i % 3)) .. ("x"):rep(i % 25) end
+    return out
+  end
+
+  it("are written like the first time, whatever else was a key or was collected in between", function()
+    for round = 1, 4 do
+      local list = names(round % 2)
+      for _ = 1, 3 do
+        for i = 1, #list - 2 do
+          local value = { [list[i]] = i, [list[i + 1]] = { [list[i + 2]] = list[i] }, same = true }
+          assert.same(value, json.decode(json.encode(value)))
+        end
+      end
+      collectgarbage()
+    end
+  end)
+
+  it("are no keys when they are tables or functions", function()
+    for _, key in ipairs{ {}, print, json.null, true, 1.5 } do
+      assert.is_nil((json.encode{ a = 1, [key] = 2 }))
+      assert.is_nil((json.encode{ [key] = 2 }))
+    end
+  end)
+end)

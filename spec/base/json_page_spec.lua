@@ -23,6 +23,16 @@ describe("json.page", function()
     assert.same({ hasMore = false }, p:paging())
   end)
 
+  it("identifies a record by text and time in their usual forms, and leaves all others to the caller", function()
+    local hash = require "defendis.core".hash
+    local p <close> = page_of('{"a":{"id":"x\\u00e9"},"t":"2026-01-02T03:04:05Z"}', '{"a":{"id":7},"t":"2026-01-02"}', '{"a":{"id":""}}',
+      '{"a":{"id":"x"},"t":"soon"}', '{"a":{"id":"x"},"t":null}', "5", '{"a" 1}')
+    assert.same({ hash.key16("source", "xé"), "xé", 1767323045000 }, { p:identify(1, "source", "a.id", "t") })
+    assert.same({ hash.key16("", "xé"), "xé" }, { p:identify(1, "", "a.id") })
+    for i = 2, 7 do assert.same({}, { p:identify(i, "source", "a.id", "t") }) end
+    assert.same({ hash.key16("source", "x"), "x" }, { p:identify(5, "source", "a.id") })
+  end)
+
   it("refuses what is not an object with one array `data`", function()
     for text, want in pairs{ ["[]"] = "not a JSON object", ["null"] = "not a JSON object",
       ['"data"'] = "not a JSON object", ["{}"] = "`data` is missing",

@@ -69,10 +69,27 @@ describe("fields", function()
     assert.is_false(select(2, groups({ e = { 1 } }, { "e" })))
   end)
 
+  it("reads one path or several as one text, or nothing when a value is missing or no scalar", function()
+    local record = { a = "x", b = { c = 5, d = { e = true } }, n = null, l = { 1 } }
+    local function read(...)
+      local paths = {}
+      for i, name in ipairs{ ... } do paths[i] = fields.path(name) end
+      return fields.reader(paths, null)(record)
+    end
+    for _, name in ipairs{ "a", "b.c", "b.d.e" } do assert.equal(fields.part(get(record, name)), read(name)) end
+    assert.equal(fields.tuple("x", 5, true), read("a", "b.c", "b.d.e"))
+    for _, name in ipairs{ "n", "l", "x", "b", "a.x", "x.y", "b.d", "b.c.e", "n.x" } do
+      assert.is_nil(read(name))
+      assert.is_nil(read("a", name))
+    end
+    for _, other in ipairs{ 5, "text", true, null } do assert.is_nil(fields.reader({ { "len" } }, null)(other)) end
+  end)
+
   it("asks the host for the text of its own values", function()
-    local number = io.stdout -- any userdata
-    local paths = { fields.path "n" }
-    assert.is_nil(fields.value({ n = number }, paths, null))
-    assert.equal("n3:1e9", fields.value({ n = number }, paths, null, function() return "1e9" end))
+    local record, paths = { n = io.stdout, m = { n = io.stdout } }, { { "n" }, { "m", "n" } } -- any userdata
+    for _, path in ipairs(paths) do
+      assert.is_nil(fields.reader({ path }, null)(record))
+      assert.equal("n3:1e9", fields.reader({ path }, null, function() return "1e9" end)(record))
+    end
   end)
 end)

@@ -122,7 +122,7 @@ return rule{ id = "r", title = "t", level = "low", dataset = "d", match = functi
     for _, name in ipairs{ "r1", "first" } do
       local set = h.must(correlation{ rules = ('{ "%s" }'):format(name) }, RULE)
       local result = set:apply("d", { hit = true, who = "x" }, { id = "1", time = 5 })
-      assert.equal("r1", result.events[1].member)
+      assert.equal("r1", h.events(result)[1].member)
     end
   end)
 

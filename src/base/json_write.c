@@ -141,18 +141,35 @@ df_json_exact df_json_read_number(const char *text, size_t len, int64_t *i, doub
 }
 
 #ifdef __SSE2__
-/* Copies 16 bytes; a bit for each that needs care: quotes, backslashes, `<`, controls and all beyond ASCII. */
-static unsigned copy_16(char *out, const char *p) {
-  __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+/* A bit for each of 16 bytes that needs care: quotes, backslashes, `<`, controls and all beyond ASCII. */
+static unsigned special_of(__m128i x) {
   __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
   hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('<')));
   hit = _mm_or_si128(hit, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))); /* signed: also everything beyond ASCII */
-  _mm_storeu_si128((__m128i *)(void *)out, x);
   return (unsigned)_mm_movemask_epi8(hit);
+}
+
+static unsigned copy_16(char *out, const char *p) {
+  __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+  _mm_storeu_si128((__m128i *)(void *)out, x);
+  return special_of(x);
+}
+
+/* As copy_plain, for 8 to 15 bytes: its two halves overlap. */
+static size_t copy_8(char *out, const char *p, size_t n) {
+  int64_t low, high;
+  memcpy(&low, p, 8);
+  memcpy(&high, p + n - 8, 8);
+  memcpy(out, &low, 8);
+  memcpy(out + n - 8, &high, 8);
+  unsigned stop = special_of(_mm_set_epi64x(high, low));
+  if (stop == 0) return n;
+  size_t at = (size_t)__builtin_ctz(stop);
+  return at < 8 ? at : n - 16 + at;
 }
 #endif
 
-/* Copies bytes that need no care; returns how many. Up to 16 more may be written. */
+/* Copies bytes that need no care; returns how many. No more than n are written. */
 static size_t copy_plain(char *out, const char *p, size_t n) {
   size_t i = 0;
 #ifdef __SSE2__
@@ -160,18 +177,17 @@ static size_t copy_plain(char *out, const char *p, size_t n) {
     unsigned stop = copy_16(out + i, p + i);
     if (stop != 0) return i + (size_t)__builtin_ctz(stop);
   }
-  if (i < n) {
-    char rest[16] = {0};
-    memcpy(rest, p + i, n - i);
-    return i + (size_t)__builtin_ctz(copy_16(out + i, rest) | 1u << (n - i));
+  if (i < n && n >= 16) {
+    unsigned stop = copy_16(out + n - 16, p + n - 16);
+    return stop == 0 ? n : n - 16 + (size_t)__builtin_ctz(stop);
   }
-#else
+  if (n >= 8) return i == n ? n : copy_8(out, p, n);
+#endif
   for (; i < n; i++) {
     signed char c = (signed char)p[i];
     if (c < 0x20 || c == '"' || c == '\\' || c == '<') break;
     out[i] = p[i];
   }
-#endif
   return i;
 }
 
@@ -198,11 +214,21 @@ static size_t write_special(char *out, const char **p, const char *end) {
 int df_json_write_string(df_buf *b, const char *text, size_t len) {
   enum { STEP = 1024 };
   const char *p = text, *end = text + len;
+  if (len <= STEP) { /* most are short and plain */
+    if (df_buf_reserve(b, len + 2) != 0) return -1;
+    char *out = b->data + b->len;
+    *out = '"';
+    if (copy_plain(out + 1, p, len) == len) {
+      out[len + 1] = '"';
+      b->len += len + 2;
+      return 0;
+    }
+  }
   if (df_buf_reserve(b, 1) != 0) return -1;
   b->data[b->len++] = '"';
   do {
     size_t step = end - p < STEP ? (size_t)(end - p) : STEP;
-    if (df_buf_reserve(b, step * 6 + 17) != 0) return -1; /* the longest escapes, a store of 16 bytes, the quote */
+    if (df_buf_reserve(b, step * 6 + 1) != 0) return -1; /* the longest escapes, the quote */
     char *out = b->data + b->len;
     for (const char *stop = p + step; p < stop;) {
       size_t n = copy_plain(out, p, (size_t)(stop - p));
@@ -225,6 +251,7 @@ int df_json_write_int(df_buf *b, int64_t value) {
   static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
                               "4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
                               "99";
+  if (value >= 0 && value < 10) return df_buf_add(b, (const char[]){(char)('0' + value)}, 1);
   char text[24], *p = text + sizeof text;
   uint64_t u = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
   for (; u > 99; u /= 100) memcpy(p -= 2, pairs + u % 100 * 2, 2);

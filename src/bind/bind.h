@@ -34,9 +34,20 @@ void df_open_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_
    not in known, a list of at least one name that ends with NULL. */
 void df_check_options(lua_State *L, int arg, const char *const *known);
 
-/* Metatables of JSON values: arrays, and the userdata that keep the text of numbers Lua has no exact value for. */
+/* Metatables of JSON values: arrays, objects, and the userdata that keep the text of numbers Lua has no exact value for. */
 #define DF_JSON_ARRAY_MT "json.array"
+#define DF_JSON_OBJECT_MT "json.object"
 #define DF_JSON_NUMBER_MT "json.number"
+
+/* Appends the JSON text of the value at stack index `value` to b; the options of core.json.encode, or nothing, follow it. 0, or -1 with
+   b as it was. Leaves values on the stack, and throws when Lua has no memory. */
+int df_encode(lua_State *L, int value, df_buf *b, df_error *err);
+
+/* Whether df_encode would write the table at t as an array. */
+int df_is_array(lua_State *L, int t);
+
+/* Part of df_open_json, when the metatables are made. */
+void df_open_encode(lua_State *L);
 
 /* Adds decode, number and page to the table on top of the stack; part of df_open_json. */
 void df_open_page(lua_State *L);

@@ -1,7 +1,9 @@
 /* page.c: JSON documents as Lua values, and pages of records that become values one by one. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "bind/bind.h"
+#include "io/hash.h"
 
 #define PAGE "defendis.page"
 
@@ -265,6 +267,16 @@ static int l_raw(lua_State *L) {
   return 1;
 }
 
+/* The value at a path of keys, such as "a.b", or 0. */
+static df_json_ref find(const df_json *doc, df_json_ref at, const char *path) {
+  for (;;) {
+    size_t n = strcspn(path, ".");
+    at = df_json_get(doc, at, path, n);
+    if (at == 0 || path[n] == '\0') return at;
+    path += n + 1;
+  }
+}
+
 /* page:field(i, "a.b"): the string, number, boolean or null at a path of keys, without building tables; nil when there
    is none. For a record that cannot be parsed, as page:record. */
 static int l_field(lua_State *L) {
@@ -272,14 +284,39 @@ static int l_field(lua_State *L) {
   df_json_ref at = check_record(L, &doc);
   const char *path = luaL_checkstring(L, 3);
   if (df_json_type(doc, at) == DF_JSON_BAD) return push_bad(L, doc, at);
-  for (;;) {
-    size_t n = strcspn(path, ".");
-    at = df_json_get(doc, at, path, n);
-    if (at == 0 || path[n] == '\0') break;
-    path += n + 1;
-  }
+  at = find(doc, at, path);
   if (at == 0 || !push_scalar(L, doc, at)) lua_pushnil(L); /* [v] */
   return 1;
+}
+
+/* The text at a path, or NULL when it is missing, empty or no string. */
+static const char *text_at(df_json *doc, df_json_ref at, const char *path, size_t *n) {
+  at = find(doc, at, path);
+  const char *text = at != 0 && df_json_type(doc, at) == DF_JSON_STRING ? df_json_text(doc, at, n) : NULL;
+  return text != NULL && *n > 0 ? text : NULL;
+}
+
+/* page:identify(i, source, id_path [, time_path]): core.hash.key16(source, id), the id, and the time in ms. Nothing when the id is no
+   text or the time not in the usual form: those are for the caller. */
+static int l_identify(lua_State *L) {
+  df_json *doc;
+  df_json_ref at = check_record(L, &doc);
+  df_hash_part parts[2];
+  parts[0].bytes = luaL_checklstring(L, 3, &parts[0].len);
+  const char *id_path = luaL_checkstring(L, 4), *time_path = luaL_optstring(L, 5, NULL), *text;
+  int64_t ms = 0;
+  size_t n;
+  if (df_json_type(doc, at) == DF_JSON_BAD) return 0;
+  if (time_path != NULL && ((text = text_at(doc, at, time_path, &n)) == NULL || df_time_parse(text, n, &ms) != 0)) return 0;
+  if ((text = text_at(doc, at, id_path, &parts[1].len)) == NULL) return 0;
+  parts[1].bytes = text;
+  unsigned char key[DF_KEY_LEN];
+  df_hash_key16(key, parts, 2);
+  lua_pushlstring(L, (const char *)key, sizeof key); /* [key] */
+  lua_pushlstring(L, text, parts[1].len);            /* [key, id] */
+  if (time_path == NULL) return 2;
+  lua_pushinteger(L, ms); /* [key, id, ms] */
+  return 3;
 }
 
 /* page:paging(): the object `paging` as a table, nil when there is none. */
@@ -310,8 +347,8 @@ static int l_bytes(lua_State *L) {
 }
 
 void df_open_page(lua_State *L) {
-  static const luaL_Reg methods[] = {DF_REG(len),  DF_REG(record), DF_REG(raw),      DF_REG(field), DF_REG(paging),
-                                     DF_REG(hash), DF_REG(bytes),  DF_REG(replaced), DF_REG(close), {NULL, NULL}};
+  static const luaL_Reg methods[] = {DF_REG(len),   DF_REG(record),   DF_REG(raw),   DF_REG(field), DF_REG(identify), DF_REG(paging), DF_REG(hash),
+                                     DF_REG(bytes), DF_REG(replaced), DF_REG(close), {NULL, NULL}};
   static const luaL_Reg functions[] = {DF_REG(decode), DF_REG(number), DF_REG(page), {NULL, NULL}};
   df_open_class(L, PAGE, methods, l_close);
   lua_createtable(L, ARRAY_MT, 0); /* [shared] */

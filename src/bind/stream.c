@@ -43,6 +43,12 @@ static int l_write(lua_State *L) {
   return 1;
 }
 
+/* s:sync_begin(): has the disk begin with what s:sync() will wait for. */
+static int l_sync_begin(lua_State *L) {
+  df_stream_sync_begin(check_stream(L));
+  return 0;
+}
+
 /* s:sync() -> true once all is on disk, or nil, err (then the stream stays failed). */
 static int l_sync(lua_State *L) {
   df_error err;
@@ -102,7 +108,7 @@ static int l_mkdir(lua_State *L) {
 
 int df_open_stream(lua_State *L) {
   static const luaL_Reg functions[] = {DF_REG(open), DF_REG(list), DF_REG(mkdir), {NULL, NULL}};
-  static const luaL_Reg methods[] = {DF_REG(write), DF_REG(sync), DF_REG(offset), DF_REG(close), {NULL, NULL}};
+  static const luaL_Reg methods[] = {DF_REG(write), DF_REG(sync_begin), DF_REG(sync), DF_REG(offset), DF_REG(close), {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
   luaL_newmetatable(L, STREAM); /* [mt] */
   luaL_setfuncs(L, meta, 0);

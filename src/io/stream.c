@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,6 +19,10 @@ struct df_stream {
   int name_synced; /* the directory entry is known to be on disk */
   int failed;      /* a sync failed */
   char *path;
+  int syncing;     /* a thread is at it, and only it touches the next but one */
+  int64_t sync_to; /* how far its sync reaches */
+  int sync_error;  /* errno of it, or 0 */
+  pthread_t syncer;
 };
 
 static int fail_errno(df_error *err, const char *what, const char *path) {
@@ -107,11 +113,37 @@ static int sync_parent(const char *path, df_error *err) {
   return rc;
 }
 
+static void *sync_apart(void *stream) {
+  df_stream *s = stream;
+  s->sync_error = fdatasync(s->fd) == 0 ? 0 : errno;
+  return NULL;
+}
+
+void df_stream_sync_begin(df_stream *s) {
+  if (s->failed || s->syncing) return;
+  sigset_t all, before;
+  sigfillset(&all);
+  s->sync_to = s->offset;
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the thread that waits for them */
+  s->syncing = pthread_create(&s->syncer, NULL, sync_apart, s) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Waits for the sync that was begun. 1 when it reached to the end, 0 when another one is needed, -1 when it failed. */
+static int end_sync(df_stream *s) {
+  if (!s->syncing) return 0;
+  pthread_join(s->syncer, NULL);
+  s->syncing = 0;
+  errno = s->sync_error;
+  return errno != 0 ? -1 : s->sync_to == s->offset;
+}
+
 int df_stream_sync(df_stream *s, df_error *err) {
   if (s->failed) return df_fail(err, DF_STORE, "%.240s: an earlier sync failed; open it again", s->path);
   struct stat st;
   s->failed = 1;
-  if (fdatasync(s->fd) != 0 || fstat(s->fd, &st) != 0) return fail_errno(err, "sync", s->path);
+  int done = end_sync(s);
+  if (done < 0 || (!done && fdatasync(s->fd) != 0) || fstat(s->fd, &st) != 0) return fail_errno(err, "sync", s->path);
   /* Somebody who truncates a live file (a log rotation) would make the committed offset a lie. */
   if (st.st_size < s->offset || st.st_nlink == 0)
     return df_fail(err, DF_STORE, "%.240s was truncated or removed while it was written; do not rotate it in place",
@@ -126,6 +158,7 @@ int64_t df_stream_offset(const df_stream *s) { return s->offset; }
 
 void df_stream_close(df_stream *s) {
   if (s == NULL) return;
+  end_sync(s);
   if (s->fd >= 0) close(s->fd);
   free(s->path);
   free(s);

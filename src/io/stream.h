@@ -21,6 +21,9 @@ int df_stream_open(df_stream **out, const char *path, int64_t committed, df_erro
    be written again. */
 int df_stream_write(df_stream *s, const void *bytes, size_t n, df_error *err);
 
+/* Has the disk begin while the caller goes on: the df_stream_sync that follows then waits less. */
+void df_stream_sync_begin(df_stream *s);
+
 /* Returns when all that was written, and the file's name, are on disk. After a failure the stream stays failed: the
    kernel may have dropped the bytes, so they have to be written again after a new open. */
 int df_stream_sync(df_stream *s, df_error *err);

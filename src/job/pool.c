@@ -2,21 +2,11 @@
 #include "job/pool.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { CHUNK = 64 * 1024 };
 
-static size_t class_of(size_t size) { return (size - 1) / DF_POOL_STEP; }
-
-/* Under AddressSanitizer every block is malloc's own, so that it sees what is done to them. */
-#ifdef __SANITIZE_ADDRESS__
-static int is_small(size_t size) { return (void)size, 0; }
-#else
-static int is_small(size_t size) { return size > 0 && size <= DF_POOL_MAX; }
-#endif
-
 static void *take(df_pool *p, size_t size) {
-  size_t class = class_of(size), bytes = (class + 1) * DF_POOL_STEP;
+  size_t class = df_pool_class(size), bytes = (class + 1) * DF_POOL_STEP;
   void *block = p->free_blocks[class];
   if (block != NULL) {
     memcpy(&p->free_blocks[class], block, sizeof(void *));
@@ -37,22 +27,18 @@ static void *take(df_pool *p, size_t size) {
 }
 
 static void give(df_pool *p, void *block, size_t size) {
-  size_t class = class_of(size);
+  size_t class = df_pool_class(size);
   memcpy(block, &p->free_blocks[class], sizeof(void *));
   p->free_blocks[class] = block;
 }
 
-void *df_pool_resize(df_pool *p, void *block, size_t old_size, size_t new_size) {
-  int was_small = is_small(old_size);
-  if (old_size == 0 && is_small(new_size)) return take(p, new_size);
-  if (new_size == 0) {
-    if (was_small) give(p, block, old_size);
-    else free(block);
-    return NULL;
-  }
-  if (!was_small && !is_small(new_size)) return realloc(block, new_size);
-  if (was_small && is_small(new_size) && class_of(old_size) == class_of(new_size)) return block;
-  void *fresh = is_small(new_size) ? take(p, new_size) : malloc(new_size);
+void *df_pool_resize_slowly(df_pool *p, void *block, size_t old_size, size_t new_size) {
+  int was_small = df_pool_small(old_size);
+  if (new_size == 0) return free(block), NULL; /* small ones were dropped already */
+  if (old_size == 0 && df_pool_small(new_size)) return take(p, new_size);
+  if (!was_small && !df_pool_small(new_size)) return realloc(block, new_size);
+  if (was_small && df_pool_small(new_size) && df_pool_class(old_size) == df_pool_class(new_size)) return block;
+  void *fresh = df_pool_small(new_size) ? take(p, new_size) : malloc(new_size);
   if (fresh == NULL) return NULL;
   if (old_size > 0) {
     memcpy(fresh, block, old_size < new_size ? old_size : new_size);

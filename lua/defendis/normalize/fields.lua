@@ -3,6 +3,8 @@
 -- A tuple text is a run of parts `<type><length>:<bytes>`: s string, i integer, n other number, b boolean. It is
 -- readable in a database and can be taken apart again (fields.untuple), which is how a finding gets its group values
 -- back.
+local type, tostring, tointeger = type, tostring, math.tointeger
+
 local fields = {}
 
 --- {"source", "name"} of "source.name".
@@ -14,8 +16,9 @@ end
 
 --- The value at a path (array of keys), or nil when it, or a table on the way, is missing or JSON null.
 function fields.get(record, keys, null)
-  local v = record
-  for i = 1, #keys do
+  if type(record) ~= "table" then return nil end
+  local v = record[keys[1]]
+  for i = 2, #keys do
     if type(v) ~= "table" then return nil end
     v = v[keys[i]]
   end
@@ -33,7 +36,7 @@ function fields.part(v, scalar)
   if kind == "string" then return (PREFIX[#v] or "s" .. #v .. ":") .. v end
   local tag = "n"
   if kind == "number" then
-    local n = math.tointeger(v)
+    local n = tointeger(v)
     if n then tag, v = "i", n end
     v = tostring(v)
   elseif kind == "boolean" then
@@ -73,9 +76,7 @@ function fields.untuple(text)
   return out
 end
 
---- The tuple text of the fields at `paths`, or nil when one is missing or no scalar.
-function fields.value(record, paths, null, scalar)
-  if #paths == 1 then return fields.part(fields.get(record, paths[1], null), scalar) end
+local function read_all(record, paths, null, scalar)
   local out = ""
   for i = 1, #paths do
     local part = fields.part(fields.get(record, paths[i], null), scalar)
@@ -83,6 +84,25 @@ function fields.value(record, paths, null, scalar)
     out = out .. part
   end
   return out
+end
+
+--- A function(record) -> the tuple text of the fields at `paths`, or nil when one is missing or no scalar.
+function fields.reader(paths, null, scalar)
+  if #paths > 1 then return function(record) return read_all(record, paths, null, scalar) end end
+  local keys = paths[1]
+  local first, second = keys[1], keys[2]
+  if #keys > 2 then return function(record) return fields.part(fields.get(record, keys, null), scalar) end end
+  return function(record)
+    if type(record) ~= "table" then return nil end
+    local v = record[first]
+    if second then
+      if type(v) ~= "table" then return nil end
+      v = v[second]
+    end
+    if type(v) == "string" then return (PREFIX[#v] or "s" .. #v .. ":") .. v end
+    if v == nil or v == null then return nil end
+    return fields.part(v, scalar)
+  end
 end
 
 local function parts_of(v, scalar)
@@ -102,10 +122,6 @@ end
 -- value per different element. No path at all is one group for everything.
 -- @return array of texts (empty when a field is missing), and true when more than `cap` were cut
 function fields.groups(record, paths, null, scalar, cap)
-  if #paths == 1 then -- by far the commonest
-    local v = fields.get(record, paths[1], null)
-    if type(v) ~= "table" then return { fields.part(v, scalar) }, false end
-  end
   local groups, capped = { "" }, false
   for i = 1, #paths do
     local parts, longer = parts_of(fields.get(record, paths[i], null), scalar), {}

@@ -64,15 +64,14 @@ end
 -- in the first pass over a window these are the new ones, later passes keep their own set.
 function Commit:sort_out(walk, page)
   local row, stream, fresh, store, n = walk.row, walk.stream, self.fresh, self.store, 0
-  local fields, key16, exact = stream.fields, core.hash.key16, walk.exact
+  local fields, exact = stream.fields, walk.exact
   -- short enough, with the usual id, for one block of the hash
-  local source, from, distinct = key16(stream.dataset, stream.value), row.from, 0
+  local source, from, distinct = core.hash.key16(stream.dataset, stream.value), row.from, 0
   for i = 1, page:len() do
-    local id, time, fault = page_work.identify(page, i, fields)
-    if not id then
+    local key, id, time, fault = page_work.identify(page, i, source, fields)
+    if not key then
       self:note_unusable(walk, page, i, fault)
     else
-      local key = key16(source, id)
       local new = store:seen_new(time and time // DAY_MS or from, key)
       if exact and new or not exact and store:pass_new(row, key) then distinct = distinct + 1 end
       if new then
@@ -100,16 +99,16 @@ function Commit:keep_dead(walk, page)
   return dead
 end
 
-function Commit:keep_events()
+function Commit:keep_events(list)
   local late, store, watermarks = 0, self.store, self.watermarks
-  for _, e in ipairs(self.out.events) do
-    if e.time < (watermarks[e.rule] or self.since) then
+  for i = 1, list.n, 6 do
+    local rule, time = list[i], list[i + 1]
+    if time < (watermarks[rule] or self.since) then
       late = late + 1
     else
-      store:add_event(e.rule, e.group, e.time, e.id, e.member, e.value)
+      store:add_event(rule, list[i + 2], time, list[i + 3], list[i + 4], list[i + 5])
     end
   end
-  self.out.events = {}
   self.totals.late = self.totals.late + late
 end
 
@@ -170,18 +169,21 @@ function Commit:page(walk, answer, after)
     page_work.clear(out)
     if walk.row.pass_pages == 0 then self.store:pass_clear(walk.row) end
     local n = self:sort_out(walk, answer.page)
+    local portions = {}
     -- in portions: what a record leaves behind is garbage while the collector still holds it for young, and transfers go on
     for first = 1, n, PORTION do
-      page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
-      self:keep_events()
+      portions[#portions + 1] = page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first,
+        math.min(n, first + PORTION - 1), out)
       if first % 50 == 1 then core.client.poll() end
     end
+    local ok, err = self:write(walk.row.dataset, out.documents)
+    if not ok then return nil, err end
+    for i = 1, #portions do self:keep_events(portions[i]) end
     self:count(walk, answer, self:keep_dead(walk, answer.page))
     self:keep_faults()
     after(walk.row)
     if walk.row.state == "closed" then self.store:pass_clear(walk.row) end
-    local ok, err = self.store:put_window(walk.row)
-    if ok then ok, err = self:write(walk.row.dataset, out.documents) end
+    ok, err = self.store:put_window(walk.row)
     if ok then ok, err = self:keep_findings() end
     return ok, err
   end)

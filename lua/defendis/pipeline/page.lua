@@ -3,39 +3,42 @@
 local core = require "defendis.core"
 local time = require "defendis.time"
 local json = core.json
-local fast_time = core.api.time
+local fast_time, time_of = core.api.time, time.of
 
 local page_work = {}
 
---- Empty results, to be reused from page to page: documents (buffer of JSON lines), found (findings), events,
--- dead (arrays), faults (message -> {rule, count}).
+--- Empty results, to be reused from page to page: documents (buffer of JSON lines), found (findings), dead (arrays),
+-- faults (message -> {rule, count}).
 function page_work.new()
-  return { documents = json.buffer(), findings = json.buffer(), found = {}, events = {}, dead = {}, faults = {}, normalized = 0 }
+  return { documents = json.buffer(), findings = json.buffer(), found = {}, dead = {}, faults = {}, normalized = 0 }
 end
 
 function page_work.clear(out)
   out.documents:reset()
   out.findings:reset()
-  out.found, out.events, out.dead, out.faults, out.normalized = {}, {}, {}, {}, 0
+  out.found, out.dead, out.faults, out.normalized = {}, {}, {}, 0
 end
 
---- What identifies each record: reads id and event time without building tables.
--- fields: {id = path, time = path or nil}. Returns id (text) or nil, ms or nil, and why there is no id.
-function page_work.identify(page, i, fields)
-  local id = page:field(i, fields.id)
+--- What identifies a record: reads id and event time without building tables.
+-- source: bytes that stand for where it is from; fields: {id = path, time = path or nil}.
+-- Returns the key of source and id, id (text), ms or nil; or nil, nil, nil, and why there is no id.
+function page_work.identify(page, i, source, fields)
+  local key, id, ms = page:identify(i, source, fields.id, fields.time)
+  if key then return key, id, ms end
+  id = page:field(i, fields.id)
   if id == nil then
     local record, err = page:record(i)
-    if record == nil then return nil, nil, err.message end
-    return nil, nil, ('no text or integer in the id field "%s"'):format(fields.id)
+    if record == nil then return nil, nil, nil, err.message end
+    return nil, nil, nil, ('no text or integer in the id field "%s"'):format(fields.id)
   end
   if type(id) ~= "string" then
     id = (math.type(id) == "integer" or type(id) == "userdata" and id ~= json.null) and tostring(id) or nil
-    if not id then return nil, nil, ('no text or integer in the id field "%s"'):format(fields.id) end
+    if not id then return nil, nil, nil, ('no text or integer in the id field "%s"'):format(fields.id) end
   elseif id == "" then
-    return nil, nil, ('the id field "%s" is empty'):format(fields.id)
+    return nil, nil, nil, ('the id field "%s" is empty'):format(fields.id)
   end
   local raw = fields.time and page:field(i, fields.time)
-  return id, raw and (fast_time(raw) or time.of(raw)) or nil
+  return core.hash.key16(source, id), id, raw and (fast_time(raw) or time_of(raw)) or nil
 end
 
 local function take_faults(out, faults)
@@ -48,8 +51,9 @@ end
 
 --- Applies the rules to the records that are new.
 -- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
+-- Returns their events in one list, as set:apply gives those of one record.
 function page_work.run(set, dataset, page, fresh, first, last, out)
-  local documents, events, meta = out.documents, out.events, {}
+  local documents, events, meta = out.documents, { n = 0 }, {}
   for k = first, last do
     local f = fresh[k]
     local record = page:record(f.index)
@@ -63,10 +67,15 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
     else
       out.dead[#out.dead + 1] = { index = f.index, reason = err.message, where = err.rule }
     end
-    if result.events[1] then table.move(result.events, 1, #result.events, #events + 1, events) end
+    local new = result.events.n
+    if new > 0 then
+      table.move(result.events, 1, new, events.n + 1, events)
+      events.n = events.n + new
+    end
     for i = 1, #result.findings do out.found[#out.found + 1] = result.findings[i] end
     if result.faults[1] then take_faults(out, result.faults) end
   end
+  return events
 end
 
 return page_work

@@ -3,11 +3,12 @@
 --   set:datasets() -> sorted names
 --   set:normalizer(dataset) -> { id, dataset, map, meta = function(record) -> id, time ms, id fault, time fault }
 --   set:apply(dataset, record, { id = text, time = ms or nil }) -> result
---     VALID UNTIL THE NEXT apply OF THIS SET: its lists are reused, only their elements may be kept
+--     VALID UNTIL THE NEXT apply OF THIS SET: its lists are reused, only what is in them may be kept
 --     doc        the normalized document; the record itself when the dataset has no normalizer; nil when there is a
 --     fault      { rule = normalizer's id, message }
 --     findings   of rules that need no history (element: see findings.lua)
---     events     { rule = key, group, time, id, member, value } to be kept by (rule, group, time, id, member)
+--     events     to be kept by (rule, group, time, id, member): six values each, one behind the other: the rule's key, time, group,
+--                id, member, value; events.n is how many values
 --     faults     { rule, message = "file:line: ..." }, of rules that raised; the record goes on
 --   set:evaluate(key, group, events, since_ms, state) -> findings, new_state
 --     events: array of, or iterator over, that key's and group's events, sorted by (time, id, member), covering
@@ -73,11 +74,18 @@ function Set:dedup_group(rule, record, id)
   return group or "r" .. fields.tuple(id)
 end
 
+function Set:add_event(key, group, meta, member, value)
+  local events = self.result.events
+  local at = events.n
+  events[at + 1], events[at + 2], events[at + 3] = key, meta.time, group
+  events[at + 4], events[at + 5], events[at + 6] = meta.id, member, value
+  events.n = at + 6
+end
+
 function Set:emit_own(rule, dataset, record, meta)
   local result, level = self.result, self:level_of(rule, record)
   if rule.suppress and meta.time then
-    result.events[#result.events + 1] = { rule = rule.id, group = self:dedup_group(rule, record, meta.id),
-      time = meta.time, id = meta.id, member = rule.id, value = level }
+    self:add_event(rule.id, self:dedup_group(rule, record, meta.id), meta, rule.id, level)
     return
   end
   -- without a time there is no order to suppress in, and silence would lose the alert
@@ -86,26 +94,22 @@ function Set:emit_own(rule, dataset, record, meta)
 end
 
 function Set:emit_member(rule, c, record, meta)
-  local counters, host, events = self.counters, self.host, self.result.events
+  local counters, host = self.counters, self.host
   if not meta.time then
     counters.no_time = counters.no_time + 1
     return
   end
-  local value
-  if c.value_paths then
-    value = fields.value(record, c.value_paths, host.null, host.scalar)
-    if not value then
-      counters.missing_value = counters.missing_value + 1
-      return
-    end
+  local value = c.value_of and c.value_of(record)
+  if c.value_of and not value then
+    counters.missing_value = counters.missing_value + 1
+    return
   end
+  local group = c.group_of and c.group_of(record)
+  if group then return self:add_event(c.id, group, meta, rule.id, value) end
   local groups, capped = fields.groups(record, c.group_paths, host.null, host.scalar, GROUPS_MAX)
   if capped then counters.group_capped = counters.group_capped + 1 end
-  if #groups == 0 then counters.missing_group = counters.missing_group + 1 end
-  for i = 1, #groups do
-    events[#events + 1] = { rule = c.id, group = groups[i], time = meta.time, id = meta.id, member = rule.id,
-      value = value }
-  end
+  if not groups[1] then counters.missing_group = counters.missing_group + 1 end
+  for i = 1, #groups do self:add_event(c.id, groups[i], meta, rule.id, value) end
 end
 
 function Set:matched(rule, dataset, record, meta)
@@ -127,7 +131,7 @@ function Set:normalizer(dataset) return (self.plans[dataset] or self:plan(datase
 function Set:apply(dataset, record, meta)
   local result = self.result
   if result.findings[1] then clear(result.findings) end
-  if result.events[1] then clear(result.events) end
+  result.events.n = 0
   if result.faults[1] then clear(result.faults) end
   local plan = self.plans[dataset] or self:plan(dataset)
   local rules = plan.rules
@@ -232,8 +236,12 @@ return {
   new = function(parts, host)
     local self = setmetatable(parts, Set)
     self.host, self.plans = host, {}
+    for _, c in ipairs(self.items) do
+      if c.value_paths then c.value_of = fields.reader(c.value_paths, host.null, host.scalar) end
+      if c.group_paths and #c.group_paths == 1 then c.group_of = fields.reader(c.group_paths, host.null, host.scalar) end
+    end
     self.counters = { missing_group = 0, missing_value = 0, group_capped = 0, no_time = 0 }
-    self.result = { doc = nil, fault = nil, findings = {}, events = {}, faults = {} }
+    self.result = { doc = nil, fault = nil, findings = {}, events = { n = 0 }, faults = {} }
     return self
   end,
 }

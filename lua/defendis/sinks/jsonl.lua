@@ -15,6 +15,7 @@ local Jsonl = {}
 Jsonl.__index = Jsonl
 
 local OWNER <const> = ".defendis"
+local LARGE <const> = 65536 -- bytes that are worth a thread of their own to sync
 
 local function new_owner()
   local f <close> = assert(io.open("/dev/urandom", "rb"))
@@ -84,7 +85,10 @@ end
 function Jsonl:write(kind, buffer)
   if buffer:len() == 0 then return true end
   self.dirty[kind] = true
-  return self.files[kind]:write(buffer)
+  local file = self.files[kind]
+  local ok, err = file:write(buffer)
+  if ok and buffer:len() > LARGE then file:sync_begin() end
+  return ok, err
 end
 
 function Jsonl:prepare()
