@@ -56,7 +56,7 @@ end
 --- The path of a state file: given itself, or by the pipeline file that names it. Or nil, err.
 function common.store_path(path)
   if not path:find("%.lua$") then return path end
-  local plan, err = require("defendis.pipeline.file").load(path)
+  local plan, err = require("defendis.pipeline.file").load(path, true)
   return plan and plan.store, err
 end
 

@@ -121,6 +121,12 @@ local function problem_of(walk, err)
     kind = err.kind, message = err.message, request_id = err.request_id }
 end
 
+--- Between two pages: the sinks that are served from the outbox have their turn. Returns true, or nil, err when the walk must end.
+function Run:give_way()
+  if not self.commit.outbox then return true end
+  return self.commit.outbox:give_way()
+end
+
 -- All walks are over: drops what an earlier plan left open, and notes how far each stream is final. Returns true, or nil, err.
 function Run:settle_streams()
   for _, stream in ipairs(self.streams) do
@@ -150,15 +156,15 @@ function Run:walk_all()
       end
     else
       self.problems[#self.problems + 1] = problem_of(walk, err)
-      if FATAL[err.kind] then return nil, err end
+      if FATAL[err.kind] or err.fatal then return nil, err end
       if err.kind ~= "incomplete" and err.kind ~= "decode" then walk.stream.refused = true end
     end
   end
 end
 
 --- Runs a pipeline once, up to the last window that is closed by now. plan: from file.load; options: {client = options for a client,
--- progress = function(run) or nil}. Returns a summary {windows, done, records, findings, late, problems, faults, streams}, and err when
--- the run had to stop early; or nil, err when it could not start.
+-- progress = function(run) or nil}. Returns a summary {windows, done, records, findings, late, problems, faults, sinks, notices}, and
+-- err when the run had to stop early; or nil, err when it could not start.
 function pipeline.run(plan, options)
   local client_options = { in_flight = plan.concurrency }
   for k, v in pairs(options.client or {}) do client_options[k] = v end
@@ -173,7 +179,9 @@ function pipeline.run(plan, options)
   state, err = store.open(plan.store, { exclusive = true })
   if not state then return nil, err end
   local run <close> = setmetatable({ plan = plan, set = plan.set, store = state, now = core.sys.wall_ms(), windows = 0, done = 0,
-    records = 0, problems = {}, progress = options.progress, commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS) }, Run)
+    records = 0, problems = {}, progress = options.progress,
+    commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS,
+    { outbox = plan.outbox, give_up_ms = plan.give_up_ms }) }, Run)
   local ok
   ok, err = run.commit:open(plan.datasets)
   if not ok then return nil, err end
@@ -186,10 +194,16 @@ function pipeline.run(plan, options)
   ok, err = write_goal(run)
   if not ok then return nil, err end
   run.prefetch = prefetch.new(client, planner(run), plan.concurrency)
-  ok, err = run:walk_all()
+  local box = run.commit.outbox
+  if box then
+    ok, err = box:beside(function() return run:walk_all() end)
+  else
+    ok, err = run:walk_all()
+  end
   local totals = run.commit.totals
   return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings, late = totals.late,
-    problems = run.problems, faults = totals.faults, dead = totals.dead, counters = plan.set.counters }, not ok and err or nil
+    problems = run.problems, faults = totals.faults, dead = totals.dead, counters = plan.set.counters,
+    sinks = box and box:summary() or {}, notices = run.commit.notices }, not ok and err or nil
 end
 
 Run.__close = function(self) self.commit:close() end
