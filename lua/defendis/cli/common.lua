@@ -67,4 +67,14 @@ function common.store(path)
   return require("defendis.store").open(file, { readonly = true })
 end
 
+--- Opens a state file that must be there, so that nobody else does meanwhile, or nil, err.
+function common.exclusive_store(path)
+  local file, err = common.store_path(path)
+  if not file then return nil, err end
+  local f = io.open(file, "rb")
+  if not f then return nil, check.error("store", ("no state file %s; run an ingest first"):format(file)) end
+  f:close()
+  return require("defendis.store").open(file, { exclusive = true })
+end
+
 return common

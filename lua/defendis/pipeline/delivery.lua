@@ -1,7 +1,7 @@
 -- delivery.lua: one sink's way through the outbox: batches from its cursor on, one under way at a time, each settled in one transaction.
 local core = require "defendis.core"
 local answer = require "defendis.pipeline.answer"
-local cursor = require "defendis.pipeline.cursor"
+local cursor = require "defendis.store.cursor"
 
 local LINGER_MS <const> = 1000 -- longest that a batch waits to be full while pages come in
 

@@ -135,7 +135,7 @@ end
 -- The sandbox of a pipeline file: constructors and nothing else.
 local function environment(made, folder)
   local env = sinks.constructors(folder)
-  -- HERE: env.secret = require "defendis.secret", for secret.env "NAME" and secret.file "path" among a sink's options
+  -- HERE the module of secrets goes in as env.secret, for secret.env "NAME" and secret.file "path" among a sink's options
   -- Only notes what it was given: it is checked when the file has returned.
   function env.pipeline(options)
     made.line = debug.getinfo(2, "l").currentline
@@ -161,8 +161,8 @@ local function evaluate(path, text, folder)
 end
 
 --- Reads a pipeline file. bare: without its sinks, which may need secrets. Returns {path, folder, scope, datasets, since, until_day,
--- step, settle_ms, lateness_ms, page_size, concurrency, store, outbox = bytes, give_up_ms, sinks = array, set = rules} with days since 1970-01-01, or nil, err (kind "config",
--- file:line).
+-- step, settle_ms, lateness_ms, page_size, concurrency, store, outbox = bytes, give_up_ms, sinks = array, set = rules} with days
+-- since 1970-01-01, or nil, err (kind "config", file:line).
 function file.load(path, bare)
   local text, err = read(path)
   if not text then return nil, err end

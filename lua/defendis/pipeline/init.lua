@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local client_module = require "defendis.client"
 local commit = require "defendis.pipeline.commit"
 local prefetch = require "defendis.pipeline.prefetch"
+local revive = require "defendis.pipeline.revive"
 local scope = require "defendis.pipeline.scope"
 local store = require "defendis.store"
 local walker = require "defendis.pipeline.walker"
@@ -162,6 +163,24 @@ function Run:walk_all()
   end
 end
 
+--- Finds out what there is to walk, and walks it. Returns true, or nil, err.
+function Run:work(client)
+  local err, ok
+  self.streams, err = scope.streams(self.plan, client)
+  if not self.streams then return nil, err end
+  local fields = {}
+  for _, stream in ipairs(self.streams) do
+    stream.fields = fields_of(self.set, stream)
+    stream.final = final_day(self, stream)
+    fields[stream.dataset] = stream.fields
+  end
+  ok, err = write_goal(self)
+  if ok then ok, err = revive.run(self.commit, fields) end
+  if not ok then return nil, err end
+  self.prefetch = prefetch.new(client, planner(self), self.plan.concurrency)
+  return self:walk_all()
+end
+
 --- Runs a pipeline once, up to the last window that is closed by now. plan: from file.load; options: {client = options for a client,
 -- progress = function(run) or nil}. Returns a summary {windows, done, records, findings, late, problems, faults, sinks, notices}, and
 -- err when the run had to stop early; or nil, err when it could not start.
@@ -185,21 +204,13 @@ function pipeline.run(plan, options)
   local ok
   ok, err = run.commit:open(plan.datasets)
   if not ok then return nil, err end
-  run.streams, err = scope.streams(plan, client)
-  if not run.streams then return nil, err end
-  for _, stream in ipairs(run.streams) do
-    stream.fields = fields_of(plan.set, stream)
-    stream.final = final_day(run, stream)
-  end
-  ok, err = write_goal(run)
-  if not ok then return nil, err end
-  run.prefetch = prefetch.new(client, planner(run), plan.concurrency)
   local box = run.commit.outbox
   if box then
-    ok, err = box:beside(function() return run:walk_all() end)
+    ok, err = box:beside(function() return run:work(client) end)
   else
-    ok, err = run:walk_all()
+    ok, err = run:work(client)
   end
+  if not run.prefetch and not (box and box:has_news()) then return nil, err end
   local totals = run.commit.totals
   return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings, late = totals.late,
     problems = run.problems, faults = totals.faults, dead = totals.dead, counters = plan.set.counters,

@@ -1,7 +1,7 @@
 -- outbox.lua: documents on their way to sinks: written with the page, and room made again when every sink has passed them.
 local core = require "defendis.core"
 local check = require "defendis.check"
-local cursor = require "defendis.pipeline.cursor"
+local cursor = require "defendis.store.cursor"
 local delivery = require "defendis.pipeline.delivery"
 local task = require "defendis.task"
 
@@ -212,6 +212,14 @@ function Outbox:beside(work)
   if not result[1] then error(result[2], 0) end
   if result[2] and self.failure then return nil, self.failure end
   return table.unpack(result, 2, result.n)
+end
+
+--- Was there anything to deliver in this run?
+function Outbox:has_news()
+  for _, d in ipairs(self.deliveries) do
+    if d.delivered + d.dead + d.behind > 0 then return true end
+  end
+  return false
 end
 
 --- What came of each sink in this run: array of {sink, delivered, dead, dead_reason = of the first, behind, error = text or nil}.

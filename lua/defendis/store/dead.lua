@@ -23,18 +23,21 @@ function dead:add_dead(letter)
     letter.input, letter.from, letter.to, letter.sink, letter.doc, letter.reason, letter.where, letter.time_ms, letter.raw, hash)
 end
 
+local function to_letter(bare, id, dataset, input, from, to, sink, reason, where, time_ms, doc, retry, raw)
+  return id and { id = id, dataset = dataset, input = input, from = from, to = to, sink = sink, reason = reason, where = where,
+    time_ms = time_ms, doc = doc, retry = retry == 1, [bare and "size" or "raw"] = raw }
+end
+
 -- for letter in store:dead_letters{dataset=, input=, sink=, id=, bare=}, oldest first. bare: without raw, but with its size.
 function dead:dead_letters(filter)
   filter = filter or {}
   local next_row, state, _, closing = self.db:rows(filter.bare and WITHOUT_RAW or WITH_RAW, filter.dataset, filter.input, filter.sink,
     filter.id)
-  return function()
-    local id, dataset, input, from, to, sink, reason, where, time_ms, doc, retry, raw = next_row(state)
-    if id == nil then return nil end
-    return { id = id, dataset = dataset, input = input, from = from, to = to, sink = sink, reason = reason, where = where,
-      time_ms = time_ms, doc = doc, retry = retry == 1, [filter.bare and "size" or "raw"] = raw }
-  end, nil, nil, closing
+  return function() return to_letter(filter.bare, next_row(state)) end, nil, nil, closing
 end
+
+-- One of them, with raw, or nil.
+function dead:dead_letter(id) return to_letter(false, self.db:row(WITH_RAW, nil, nil, nil, id)) end
 
 -- How many there are of {dataset=, input=, sink=, id=}.
 function dead:dead_count(filter)
@@ -45,6 +48,12 @@ end
 
 -- for sink, count in ...: letters of sinks.
 function dead:dead_by_sink() return self.db:rows "SELECT sink, count(*) FROM dead WHERE sink IS NOT NULL GROUP BY sink" end
+
+-- Forgets those of {dataset=, input=, sink=, id=}. -> rows removed, or nil, err.
+function dead:drop_all_dead(filter)
+  return self.db:exec([[DELETE FROM dead WHERE (?1 IS NULL OR dataset = ?1) AND (?2 IS NULL OR input = ?2)
+    AND (?3 IS NULL OR sink = ?3) AND (?4 IS NULL OR id = ?4)]], filter.dataset, filter.input, filter.sink, filter.id)
+end
 
 -- Forgets one letter, or marks it for the next run. -> rows changed, or nil, err.
 function dead:drop_dead(id) return self.db:exec("DELETE FROM dead WHERE id = ?", id) end
