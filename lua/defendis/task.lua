@@ -80,7 +80,6 @@ function task.pass()
   if not may_yield() then return end
   client.poll()
   while client.ready() do keep(client.wait()) end
-  if #ready == 0 then return end
   ready[#ready + 1] = { n = 1, coroutine.running() }
   coroutine.yield(PARKED)
 end

@@ -130,7 +130,8 @@ describe("the outbox", function()
   it("puts poison among the dead letters, delivers the rest, and ends with exit code 6 and the reason", function()
     local p = pipeline{ sunk.entry("got", 'mode = "poison"'), sunk.entry "other" }
     local got = ingest(p, 6)
-    local n = tonumber(got.err:match("^defendis: sink test:got: (%d+) documents refused for good and kept as dead letters: poison\\x1B%[31m\n$"))
+    local n = tonumber(got.err:match("^defendis: sink test:got: (%d+) documents refused for good and kept as dead letters: "
+      .. "poison\\x1B%[31m\n$"))
     assert.is_true(n > 10)
     assert.equal(#announced, #sunk.took(p, "got") + n)
     complete(p, "other")
