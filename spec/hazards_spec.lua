@@ -125,7 +125,7 @@ describe("hazard:", function()
 
     it("moved its cursor before the sink acknowledged: here both are one transaction", function()
       local p = pipeline "return list(req, records)"
-      local jsonl = require("defendis.sinks.jsonl").new({ path = "out" }, p.folder .. "/")
+      local jsonl = require("defendis.sinks.jsonl").new({ path = "out" }, { folder = p.folder .. "/" })
       local _, err = ingest_here(p, { jsonl, failing "prepare" })
       assert.equal("not acknowledged", err.message)
       assert.equal("2026-01-01", checkpoint(p))

@@ -64,7 +64,7 @@ describe("the state of ingestion", function()
         pass_unique = 98, pass_before = 97,
         pages = 3, received = 300, unique = 290,
         duplicate = 9, dead = 1, normalized = 290, replaced = 2, reason = "cap", request_id = "r-1", updated_ms = 5,
-        emitted = { jsonl = 290, hec = 100 } }, row)
+        emitted = { jsonl = 290, hec = 100 }, delivered = {} }, row)
       row.state, row.reason, row.emitted.hec = "closed", nil, 290
       assert.is_true(s:put_window(row))
       assert.same(row, s:window("d", "i", 1, 2))

@@ -59,7 +59,8 @@ describe("a pipeline file", function()
     refused('p.lua:3: field "scope.domain": a list expected, got a string', { ['{ "acme.example", "globex.example" }'] = '"acme.example"' })
     refused("p.lua:1: a pipeline file returns pipeline{ ... }", { ["return pipeline{"] = "local x = {" })
     refused("p.lua:4: '}' expected (to close '{' at line 2) near 'datasets'", { ['.example" } },'] = '.example" } }' })
-    refused('p.lua:3: unknown name "os", known: jsonl, pipeline', { ['{ domain = { "acme.example", "globex.example" } }'] = "os.exit(0)" })
+    refused('p.lua:3: unknown name "os", known: jsonl, pipeline, sink', {
+      ['{ domain = { "acme.example", "globex.example" } }'] = "os.exit(0)" })
   end)
 
   it("whose rules are missing or have a typo is refused with the rule's file and line", function()

@@ -15,7 +15,7 @@ describe("the jsonl sink", function()
   end)
 
   local function open(state, path)
-    local sink = jsonl.new({ path = path or "out/deep/" }, dir .. "/")
+    local sink = jsonl.new({ path = path or "out/deep/" }, { folder = dir .. "/" })
     sinks[#sinks + 1] = sink
     local ok, err = sink:open(state, KINDS)
     if not ok then return nil, err end
@@ -63,7 +63,7 @@ describe("the jsonl sink", function()
     write(sink, "findings", "f\n")
     local state = assert(sink:prepare())
     sink:close()
-    local other = jsonl.new({ path = "out/deep/" }, dir .. "/")
+    local other = jsonl.new({ path = "out/deep/" }, { folder = dir .. "/" })
     sinks[#sinks + 1] = other
     assert.is_true(other:open(state, { "records" }))
     state = assert(other:prepare())

@@ -109,10 +109,28 @@ local function complain(summary)
   if summary.dead > 0 then
     io.stderr:write(("defendis: %d records could not be used and are kept as dead letters\n"):format(summary.dead))
   end
+  for _, notice in ipairs(summary.notices) do io.stderr:write("defendis: ", ui.plain(notice), "\n") end
+  for _, s in ipairs(summary.sinks) do
+    if s.dead > 0 then
+      io.stderr:write(("defendis: sink %s: %d documents refused for good and kept as dead letters: %s\n"):format(ui.plain(s.sink), s.dead,
+        ui.plain(s.dead_reason)))
+    end
+    if s.behind > 0 then
+      io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered by the next run%s\n"):format(ui.plain(s.sink), s.behind,
+        s.error and ": " .. ui.plain(s.error) or ""))
+    end
+  end
+end
+
+local function all_delivered(summary)
+  for _, s in ipairs(summary.sinks) do
+    if s.behind > 0 or s.dead > 0 then return false end
+  end
+  return true
 end
 
 local function code_of(summary)
-  if #summary.problems > 0 or summary.dead > 0 then return 6 end
+  if #summary.problems > 0 or summary.dead > 0 or not all_delivered(summary) then return 6 end
   return next(summary.faults) and 1 or 0
 end
 
@@ -126,8 +144,8 @@ function ingest.run(args)
   finish()
   if not summary then return nil, err end
   if args.json then
-    summary.complete = not err and #summary.problems == 0
-    summary.problems = json.array(summary.problems)
+    summary.complete = not err and #summary.problems == 0 and all_delivered(summary)
+    for _, name in ipairs{ "problems", "sinks", "notices" } do summary[name] = json.array(summary[name]) end
     ui.document(summary)
   else
     show(plan, summary)

@@ -1,10 +1,6 @@
 -- jsonl.lua: sink that appends JSON lines to files in a folder: one file per dataset, and findings.jsonl.
 -- Guarantee: exactly once. The sizes of the files are part of the page's transaction; what a crash left behind them is cut off.
---
--- A sink: new(options, folder) -> sink; sink.name; sink:open(state, kinds) -> true | nil, err; sink:write(kind, buffer) -> true | nil, err,
--- where kind is one of kinds (datasets and "findings") and buffer holds whole lines; sink:prepare() -> state to be committed | nil, err:
--- makes durable what it was given; sink:close(). The state is text, and what sink:open gets after a restart. After open it is
--- committed once before anything is written.
+-- Transactional; what that means stands in README.md. After open its state is committed once before anything is written.
 local core = require "defendis.core"
 local check = require "defendis.check"
 local stream, json = core.stream, core.json
@@ -23,11 +19,12 @@ local function new_owner()
 end
 
 jsonl.OPTIONS = { path = check.required(check.text) }
+jsonl.GUARANTEE = "exactly once: the sizes of the files are committed with each page"
 
---- options: {path = folder, made when missing}; folder: what a relative path counts from.
-function jsonl.new(options, folder)
+--- options: {path = folder, made when missing}; context.folder: what a relative path counts from.
+function jsonl.new(options, context)
   local path = options.path
-  if path:sub(1, 1) ~= "/" then path = folder .. path end
+  if path:sub(1, 1) ~= "/" then path = context.folder .. path end
   return setmetatable({ name = "jsonl:" .. options.path, path = (path:gsub("/+$", "")), files = {}, offsets = {}, dirty = {} }, Jsonl)
 end
 
