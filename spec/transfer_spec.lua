@@ -34,7 +34,7 @@ describe("transfer", function()
     assert(b:begin())
     for row in transfer.export(a) do assert.is_true(transfer.import(b, row)) end
     assert(b:commit())
-    assert.equal(8, #rows(a))
+    assert.equal(9, #rows(a))
     assert.same(rows(a), rows(b))
     assert.is_false(b:seen_new(1, core.hash.key16 "k"))
     for row in transfer.export(a) do assert.is_nil((transfer.import(b, row))) end

@@ -193,7 +193,7 @@ function store.open(path, options)
   for key, value in pairs(options or {}) do o[key] = value end
   local db, err = core.store.open(path, o)
   if not db then return nil, err end
-  return setmetatable({ db = db, rule_keys = {} }, Store)
+  return setmetatable({ db = db, rule_keys = {}, rule_numbers = {}, last_event = {} }, Store)
 end
 
 -- store.discard(path) -> true, or nil, err: `state reset` of a state that is damaged; it is kept as PATH.old.

@@ -12,20 +12,19 @@ local function window_of(store, letter)
   end
 end
 
--- Works on the one record of a page. Returns what it is now: "new", "duplicate"; or nil, reason, where.
+-- Works on the one record of a page. Returns what it is now: "new" and its events, or "duplicate"; or nil, reason, where.
 local function work(commit, letter, page, fields)
   local out = commit.out
   page_work.clear(out)
-  local id, time, fault = page_work.identify(page, 1, fields)
-  if not id then return nil, fault, "id" end
-  local key16 = core.hash.key16
-  local new = commit.store:seen_new(time and time // DAY_MS or letter.from, key16(key16(letter.dataset, letter.input), id))
+  local key, id, time, fault = page_work.identify(page, 1, core.hash.key16(letter.dataset, letter.input), fields)
+  if not key then return nil, fault, "id" end
+  local new = commit.store:seen_new(time and time // DAY_MS or letter.from, key)
   -- what had an id was noted as seen when it failed
   if not new and letter.where == "id" then return "duplicate" end
   commit.fresh[1] = { index = 1, id = id, time = time }
-  page_work.run(commit.set, letter.dataset, page, commit.fresh, 1, 1, out)
+  local events = page_work.run(commit.set, letter.dataset, page, commit.fresh, 1, 1, out)
   if out.normalized == 0 then return nil, out.dead[1].reason, out.dead[1].where end
-  return "new"
+  return "new", events
 end
 
 local function count(commit, row, what)
@@ -44,15 +43,15 @@ end
 -- One letter, within a transaction. Returns true, or nil, err.
 local function try(commit, letter, row, page, fields)
   local store = commit.store
-  local what, reason, where = work(commit, letter, page, fields)
+  local what, detail, where = work(commit, letter, page, fields)
   if not what then
     commit.totals.dead = commit.totals.dead + 1
-    return store:keep_dead(letter.id, reason, where)
+    return store:keep_dead(letter.id, detail, where)
   end
   count(commit, row, what)
   local ok, err = store:put_window(row)
   if ok and what == "new" then
-    commit:keep_events()
+    commit:keep_events(detail)
     commit:keep_faults()
     ok, err = commit:write(row.dataset, commit.out.documents)
     if ok and commit.outbox then ok, err = commit.outbox:page(row, commit.fresh, 1, commit.out) end

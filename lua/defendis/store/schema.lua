@@ -46,6 +46,17 @@ INSERT INTO letter(dataset, input, "from", hash, reason, "where", time_ms, raw)
   SELECT dataset, input, "from", hash, reason, "where", time_ms, raw FROM dead ORDER BY rowid;
 DROP TABLE dead;
 ALTER TABLE letter RENAME TO dead;
+]], [[
+-- events one behind the other, by rule and day: `at` is rule number * 2^49 + (day + 2^18) * 2^30 + n; see store/events.lua
+CREATE TABLE event_rule(no INTEGER PRIMARY KEY, rule INTEGER NOT NULL UNIQUE) STRICT;
+CREATE TABLE event_row(at INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, grp TEXT NOT NULL, id TEXT NOT NULL,
+  member TEXT NOT NULL, value ANY) STRICT;
+INSERT INTO event_rule(rule) SELECT DISTINCT rule FROM event;
+INSERT INTO event_row SELECT (no << 49) + ((max(min(day, 262143), -262144) + 262144) << 30)
+    + row_number() OVER (PARTITION BY no, max(min(day, 262143), -262144)), time_ms, grp, id, member, value
+  FROM event JOIN event_rule USING(rule);
+DROP TABLE event;
+ALTER TABLE event_row RENAME TO event;
 ]] }
 
 -- Each table's columns, parents first; a spec compares them with the schema.
@@ -57,7 +68,8 @@ schema.TABLES = {
   { "emitted", "dataset", "input", "from", "to", "sink", "documents" },
   { "seen", "day", "key", blob = "key" },
   { "pass", "dataset", "input", "from", "key", blob = "key" },
-  { "event", "rule", "day", "grp", "time_ms", "id", "member", "value" },
+  { "event_rule", "no", "rule" },
+  { "event", "at", "time_ms", "grp", "id", "member", "value" },
   { "fired", "rule", "grp", "state", "time_ms" },
   { "finding", "id", "rule", "time_ms", "level", "doc" },
   { "dead", "id", "dataset", "input", "from", "to", "sink", "reason", "where", "time_ms", "raw", "hash", "doc", "retry",
