@@ -5,12 +5,6 @@ local store = require "defendis.store"
 
 local DAY = 86400000
 
-local function collect(...)
-  local list = {}
-  for a, b in ... do list[#list + 1] = b and (a .. "=" .. tostring(b)) or a end
-  return list
-end
-
 describe("the state of ingestion", function()
   local dir, s
 
@@ -180,7 +174,9 @@ describe("the state of ingestion", function()
     end)
 
     it("are found over the borders of days and centuries, before 1970 too", function()
-      for _, time in ipairs{ -1, 0, DAY - 1, DAY, 40 * DAY, 80000 * DAY, -300000 * DAY, 300000 * DAY } do s:add_event("r", "g", time, "i") end
+      for _, time in ipairs{ -1, 0, DAY - 1, DAY, 40 * DAY, 80000 * DAY, -300000 * DAY, 300000 * DAY } do
+        s:add_event("r", "g", time, "i")
+      end
       assert.equal(8, #events("r", "g", math.mininteger, math.maxinteger))
       assert.same({ "0 i  nil", DAY - 1 .. " i  nil", DAY .. " i  nil" }, events("r", "g", 0, 40 * DAY))
       assert.same({ -300000 * DAY .. " i  nil" }, events("r", "g", math.mininteger, -9 * DAY))

@@ -24,8 +24,8 @@ describe("a state of version 1", function()
         ("h"):rep(16), "reason " .. i, i % 2 == 0 and "id" or nil, i, ("raw %d "):format(i):rep(100)))
     end
     for i = 1, 20 do
-      assert(db:exec("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?)", key_of(i % 2 == 0 and "r" or "q"), i // 8, "g" .. i % 3, i // 8 * DAY + i,
-        "id" .. i, "m", i % 5 == 0 and i or nil))
+      assert(db:exec("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?)", key_of(i % 2 == 0 and "r" or "q"), i // 8, "g" .. i % 3,
+        i // 8 * DAY + i, "id" .. i, "m", i % 5 == 0 and i or nil))
     end
     assert(db:exec("INSERT INTO setting VALUES('meta', 'sinks', 'jsonl:out')"))
     assert(db:exec("INSERT INTO seen VALUES(1, CAST(? AS BLOB))", ("k"):rep(16)))

@@ -37,7 +37,11 @@ local function rule_number(self, rule, new)
 end
 
 -- Where the events of a rule's day begin. Far days share one: times decide, not days.
-local function bucket(no, day) return no << 49 | math.max(0, math.min(day + DAYS, 2 * DAYS - 1)) << 30 end
+local function bucket(no, day)
+  if day < -DAYS then day = -DAYS end
+  if day >= DAYS then day = DAYS - 1 end
+  return no << 49 | day + DAYS << 30
+end
 
 -- The last place taken in a bucket.
 local function last_of(self, at)
