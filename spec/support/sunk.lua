@@ -49,8 +49,11 @@ return {
   end,
 }]]
 
---- Puts the file sink.lua into the pipeline's folder.
-function sunk.write(p) run.write(p.folder .. "/sink.lua", (SOURCE:gsub("%%%%", "%%"))) end
+--- Puts the file sink.lua into the pipeline's folder. Returns the pipeline.
+function sunk.write(p)
+  run.write(p.folder .. "/sink.lua", (SOURCE:gsub("%%%%", "%%")))
+  return p
+end
 
 --- A sink for the list of a pipeline, as source. options: as source, "mode = ..., documents = ...".
 function sunk.entry(to, options) return ('sink "sink.lua" { to = "%s"%s }'):format(to, options and ", " .. options or "") end
@@ -79,10 +82,11 @@ function sunk.records(p, to, kind)
   return ids, twice
 end
 
---- Makes the sink be away, or come back.
+--- Makes the sink be away, or come back. Returns the pipeline.
 function sunk.down(p, to, is_down)
   local path = p.folder .. "/" .. to .. ".down"
   if is_down then run.write(path, "") else os.remove(path) end
+  return p
 end
 
 return sunk
