@@ -179,7 +179,9 @@ int df_stream_mkdir(const char *path, df_error *err) {
     char end = *at;
     *at = '\0';
     struct stat st;
-    if (mkdir(p, 0700) != 0 && (errno != EEXIST || stat(p, &st) != 0 || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR))))
+    if (mkdir(p, 0700) == 0)
+      rc = sync_parent(p, err);
+    else if (errno != EEXIST || stat(p, &st) != 0 || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR)))
       rc = df_fail(err, DF_STORE, "cannot create the directory %.240s: %s", p, strerror(errno));
     *at = end;
     if (rc != 0 || end == '\0') break;
