@@ -37,18 +37,23 @@ function Jsonl:check_owner(state)
   local f = io.open(path, "rb")
   local owner = f and f:read("l")
   if f then f:close() end
+  if owner and not owner:find("^" .. ("%x"):rep(32) .. "$") then owner = nil end -- a power loss was while it was written
   self.owner = state and state.owner or new_owner()
+  self.owns = owner == self.owner
   if not state or not owner or owner == self.owner then return true end
   return nil, check.error("store", ("%s: another pipeline's state has written here since; give each pipeline a folder of its own, "
     .. "or remove %s when that state is gone"):format(self.path, path))
 end
 
+-- Durable before the first commit, and then left alone: a power loss must not leave the name of nobody there.
 function Jsonl:write_owner()
-  local f, problem = io.open(self.path .. "/" .. OWNER, "wb")
-  if not f then return nil, check.error("store", "cannot write " .. problem) end
-  f:write(self.owner, "\n")
-  f:close()
-  return true
+  if self.owns then return true end
+  local f <close>, err = stream.open(self.path .. "/" .. OWNER, 0)
+  if not f then return nil, err end
+  local ok
+  ok, err = f:write(self.owner .. "\n")
+  if not ok then return nil, err end
+  return f:sync()
 end
 
 -- Half a line that a lost state left would swallow the next one.
