@@ -1,7 +1,7 @@
 -- power_spec.lua: what was committed is there after a power loss at any moment, whatever the disk made of what was not synced.
 -- SEED=n repeats one case; POWER_SEEDS=n runs so many in all.
 local disk = require "support.disk"
-local pipelined = require "support.pipelined"
+local exact = require "support.exact"
 local run = require "support.run"
 local scratch = require "support.scratch"
 
@@ -92,7 +92,7 @@ describe("a power loss", function()
   end)
 
   describe("during a pipeline", function()
-    local sim, announced, findings
+    local whole
 
     -- A run looks at the state that it finds, then says how many records were received in acknowledged pages.
     local INGEST = [[
@@ -113,37 +113,11 @@ describe("a power loss", function()
       assert(summary and not err, err)
     ]]
 
-    local function pipeline()
-      local rules = io.popen("cd examples/rules && pwd"):read("l")
-      return pipelined.new(sim, { ["until"] = '"2026-04-01"', window = '"45d"', page_size = "30", rules = ('{ "%s/" }'):format(rules) })
-    end
-
-    setup(function()
-      sim = run.simulator("--records 300")
-      announced = table.concat(pipelined.announced(sim, "dataleaks.credentials", "acme.example"), "\n")
-      local p = pipeline()
-      assert.equal(0, p:ingest().code)
-      findings = p:lines("findings")
-      table.sort(findings)
-      findings = table.concat(findings, "\n")
-      assert.is_true(#findings > 0)
-      run.clean()
-    end)
-    teardown(function() sim.stop() end)
-
-    local function whole(p)
-      local code, text = p:verify()
-      if code ~= 0 then return text end
-      local lines, ids = p:lines("findings"), {}
-      table.sort(lines)
-      for i, line in ipairs(p:lines()) do ids[i] = line:match('"original_event_uid":"([%x-]+)"') or "broken line" end
-      table.sort(ids)
-      if table.concat(ids, "\n") ~= announced then return "the records are not those announced, each once" end
-      if table.concat(lines, "\n") ~= findings then return "the findings differ" end
-    end
+    setup(function() whole = exact.new() end)
+    teardown(function() whole.sim.stop() end)
 
     local function ingests(seed, fault)
-      local p, acknowledged, case = pipeline(), 0, nil
+      local p, acknowledged, case = whole:pipeline(), 0, nil
       math.randomseed(seed)
       local rounds = math.random(2)
       for round = 1, rounds + 1 do
@@ -154,7 +128,7 @@ describe("a power loss", function()
         acknowledged = tonumber(out:match("(%d+)\n?$")) or acknowledged
         case = (" (loss %d at operation %d %s %s)"):format(round, disk.report())
       end
-      local problem = whole(p)
+      local problem = whole:problem(p)
       return problem and problem .. case
     end
 
