@@ -16,7 +16,7 @@
 #define APPLICATION_ID 0x64666e73
 #define TEXT_OF(x) TEXT_OF_(x)
 #define TEXT_OF_(x) #x
-#define REMEDY "restore a backup or run `defendis state reset`"
+#define REMEDY "restore a backup or run `defendis state reset --all`"
 
 enum { BUSY_MS = 5000 };
 

@@ -39,7 +39,7 @@ static int settle_length(df_stream *s, int64_t committed, df_error *err) {
   if (st.st_size < s->offset)
     return df_fail(err, DF_STORE,
                    "%.240s lost data: it has %" PRId64 " bytes, %" PRId64
-                   " were committed; put the file back, or run `defendis state reset` to ingest again",
+                   " were committed; put the file back, or run `defendis state reset --all` to ingest again",
                    s->path, (int64_t)st.st_size, s->offset);
   if (st.st_size > s->offset && ftruncate(s->fd, s->offset) != 0) return fail_errno(err, "truncate", s->path);
   return 0;
@@ -62,7 +62,7 @@ int df_stream_open(df_stream **out, const char *path, int64_t committed, df_erro
   if (s->fd < 0 && errno == ENOENT && committed > 0) {
     df_fail(err, DF_STORE,
             "%.240s is missing, %" PRId64
-            " bytes of it were committed; put the file back, or run `defendis state reset` to ingest again",
+            " bytes of it were committed; put the file back, or run `defendis state reset --all` to ingest again",
             path, committed);
     goto out;
   }
