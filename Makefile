@@ -108,8 +108,8 @@ need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install t
 
 # What the suite does in small: kills, power losses and faults at every operation. Takes about half an hour.
 soak: deps all $(TEST_SO) $(DISK_SO)
-	@KILLS=1000 POWER_SEEDS=5000 INJECT_STEP=1 $(LUA_ENV) $(LUA) /usr/bin/busted -o spec/support/tally.lua \
-	  spec/pipeline/kill_spec.lua spec/pipeline/power_spec.lua spec/pipeline/inject_spec.lua
+	@for s in power inject damage kill; do KILLS=1000 POWER_SEEDS=5000 INJECT_STEP=1 DAMAGES=10000 $(LUA_ENV) $(LUA) /usr/bin/busted \
+	  -o spec/support/tally.lua spec/pipeline/$${s}_spec.lua || exit 1; done
 
 FUZZ_SECONDS ?= 30
 FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))

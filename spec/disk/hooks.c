@@ -4,6 +4,7 @@
    DISK_FAULT    power: what was not synced is there, gone or garbled. unsynced: the same on a disk that ignores syncs.
                  kill: SIGKILL before the operation. torn: SIGKILL after half of it, if it writes; sends count for both.
                  short: a write that takes half. A name such as ENOSPC: the operation fails with it; with + behind, all later ones too.
+                 stop: SIGSTOP before the operation.
                  read: reads fail with EIO; these alone are counted then.
                  none: only spares the wait for the real disk at each sync, as all of these do.
    DISK_AT       n; beyond the last operation power fails at the exit
@@ -31,7 +32,7 @@
 #define HOOK __attribute__((visibility("default")))
 
 enum { FILES = 1024, EXIT_POWER = 75 };
-typedef enum fault { OFF, NONE, POWER, KILL, TORN, SHORT, FAIL, READ } fault;
+typedef enum fault { OFF, NONE, POWER, KILL, TORN, STOP, SHORT, FAIL, READ } fault;
 
 static fault mode;
 static char folder[PATH_MAX];
@@ -56,6 +57,7 @@ __attribute__((constructor)) static void start(void) {
   if (strcmp(what, "power") == 0 || ignores_sync) mode = POWER;
   if (strcmp(what, "kill") == 0) mode = KILL;
   if (strcmp(what, "torn") == 0) mode = TORN;
+  if (strcmp(what, "stop") == 0) mode = STOP;
   if (strcmp(what, "short") == 0) mode = SHORT;
   if (strcmp(what, "read") == 0) mode = READ;
   number = EIO;
@@ -94,6 +96,7 @@ static int hit(const char *what, const char *path) {
   if (count != target && !(keeps_failing && count > target)) return 0;
   tell(what, path);
   if (mode == KILL) raise(SIGKILL);
+  if (mode == STOP) raise(SIGSTOP);
   errno = number;
   return 1;
 }
