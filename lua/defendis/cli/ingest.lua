@@ -1,5 +1,6 @@
 -- ingest.lua: `defendis ingest PIPELINE.lua`: runs a pipeline up to now and says what came of it.
 local json = require("defendis.core").json
+local check = require "defendis.check"
 local common = require "defendis.cli.common"
 local file = require "defendis.pipeline.file"
 local time = require "defendis.time"
@@ -37,7 +38,11 @@ local function about(doc)
 end
 
 local function finding_row(f)
-  local doc = assert(json.decode(f.doc))
+  local doc = json.decode(f.doc)
+  if not doc then
+    error(check.error("store", ("state damaged: the finding %s cannot be read; restore a backup or run `defendis state reset --all`")
+      :format(f.id)))
+  end
   return { f.level, time.format(f.time_ms), doc.title, about(doc), doc.evidence_total, correlation = doc.type == "correlation" }
 end
 

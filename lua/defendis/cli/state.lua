@@ -64,12 +64,15 @@ local function reset(args)
   if not args.yes then return nil, check.error("config", ("this forgets %s in %s; add --yes to do it"):format(what, args.store)) end
   local path, err = common.store_path(args.store)
   if not path then return nil, err end
+  local ok
   local store <close>, problem = store_module.open(path, { exclusive = true })
   if not store then
-    if args.all and problem.damaged then return store_module.discard(path) and 0 or nil, problem end
-    return nil, problem
+    if not (args.all and problem.message:find("^state damaged")) then return nil, problem end
+    ok, err = store_module.discard(path)
+    if not ok then return nil, err end
+    print(("forgot everything; the damaged state is kept as %s.old"):format(path))
+    return 0
   end
-  local ok
   ok, err = store:reset(not args.all and { dataset = args.dataset, input = args.input } or nil)
   if not ok then return nil, err end
   print("forgot " .. what)
