@@ -1,5 +1,5 @@
 std = "lua54+busted"
 max_line_length = 140
 files["examples/rules"] = { read_globals = { "null", "array", "get", "rule", "normalizer", "correlation", "ocsf", "time" } }
-files["examples/*pipeline*.lua"] = { read_globals = { "pipeline", "jsonl" } }
+files["examples/*pipeline*.lua"] = { read_globals = { "pipeline", "jsonl", "sink" } }
 files["lua/defendis/runner.lua"] = { globals = { "input", "args" } }

@@ -25,6 +25,7 @@ TEST_SRC = $(wildcard spec/internals/*.c)
 LUA_SRC  = $(wildcard lua/defendis/*.lua lua/defendis/*/*.lua)
 CORE_SO  = $(BUILD)/lua/defendis/core.so
 TEST_SO  = $(BUILD)/lua/defendis_internals.so
+DISK_SO  = $(BUILD)/disk.so
 
 # Stock Lua finds the module in the build tree and nothing else of ours.
 LUA_ENV = LUA_PATH="lua/?.lua;lua/?/init.lua;spec/?.lua;;" LUA_CPATH="$(BUILD)/lua/?.so;;" DEFENDIS_BUILD=$(BUILD)
@@ -34,7 +35,7 @@ LIB = $(BUILD)/libdefendis.a
 
 all: $(CORE_SO) $(BIN)
 
-test: deps all $(TEST_SO)
+test: deps all $(TEST_SO) $(DISK_SO)
 	@$(LUA_ENV) $(LUA) /usr/bin/busted -o spec/support/tally.lua $(SPECS)
 
 Q = $(if $(V),,@)
@@ -52,6 +53,10 @@ $(CORE_SO): $(CORE_OBJ)
 
 $(TEST_SO): $(TEST_SRC) $(CORE_OBJ)
 	$(Q)$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
+
+# Preloaded into a program under test, also a sanitized one: it has to be plain itself.
+$(DISK_SO): $(wildcard spec/disk/*.[ch])
+	$(Q)$(CC) -shared -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(WERROR) -fPIC -fvisibility=hidden -o $@ $(filter %.c,$^) -ldl
 
 # The Lua modules as one C table: the program needs no file but itself.
 $(BUILD)/carried.c: src/host/carry.lua $(LUA_SRC)
@@ -93,13 +98,18 @@ asan: deps
 	@LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  $(MAKE) -s BUILD=$(BUILD)/asan OPT="-O1 -g $(ASAN)" HARDEN= test
 
-valgrind: deps all $(TEST_SO)
+valgrind: deps all $(TEST_SO) $(DISK_SO)
 	@$(LUA_ENV) valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
 	  $(LUA) /usr/bin/busted -o spec/support/tally.lua $(SPECS)
 
 # What only one target needs: $(call need,TEST,PACKAGES).
 need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(2)" >&2; exit 1; }; \
 	s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq $(2) >/dev/null; }
+
+# What the suite does in small: kills, power losses and faults at every operation. Takes about half an hour.
+soak: deps all $(TEST_SO) $(DISK_SO)
+	@for s in power inject damage kill; do KILLS=1000 POWER_SEEDS=5000 INJECT_STEP=1 DAMAGES=10000 $(LUA_ENV) $(LUA) /usr/bin/busted \
+	  -o spec/support/tally.lua spec/pipeline/$${s}_spec.lua || exit 1; done
 
 FUZZ_SECONDS ?= 30
 FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))
@@ -133,5 +143,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: deps-fuzz all test demo check lint docs asan valgrind fuzz bench install deps clean
+.PHONY: deps-fuzz all test demo check lint docs asan valgrind soak fuzz bench install deps clean
 -include $(CORE_OBJ:.o=.d) $(HOST_OBJ:.o=.d)

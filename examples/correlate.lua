@@ -15,7 +15,8 @@ for _, dataset in ipairs(set:datasets()) do
   local meta = set:normalizer(dataset).meta
   for record in client:each(dataset, { domain = domain, from = from, to = to }) do
     local id, time = meta(record)
-    for _, event in ipairs(set:apply(dataset, record, { id = id, time = time }).events) do
+    set:apply(dataset, record, { id = id, time = time })
+    for _, event in ipairs(set:events()) do
       local key = event.rule .. "\0" .. event.group
       groups[key] = groups[key] or {}
       table.insert(groups[key], event)

@@ -71,6 +71,25 @@ describe("the examples", function()
     assert.same(expected, found)
   end)
 
+  it("sink.lua, named in a pipeline file, puts each document into a folder as a file", function()
+    local folder = run.folder()
+    run.write(folder .. "/p.lua", ([[return pipeline{ scope = { domain = { "globex.example" } }, datasets = { "dataleaks.credentials" },
+      since = "2026-01-01", ["until"] = "2026-02-01", store = "state.db",
+      sinks = { jsonl{ path = "out" }, sink "%s/examples/sink.lua" { path = "spool" } } }]]):format(io.popen("pwd"):read("l")))
+    local code, _, err = shell(run.bin .. " ingest " .. folder .. "/p.lua")
+    assert.same({ 0, "" }, { code, err })
+    local lines, files = {}, {}
+    for line in io.lines(folder .. "/out/dataleaks.credentials.jsonl") do lines[#lines + 1] = line end
+    for name in io.popen("cd " .. folder .. "/spool && ls -A"):lines() do
+      assert.matches("^dataleaks%.credentials%.%x+%.json$", name)
+      files[#files + 1] = run.read(folder .. "/spool/" .. name)
+    end
+    table.sort(lines)
+    table.sort(files)
+    assert.is_true(#lines > 5)
+    assert.same(lines, files)
+  end)
+
   it("demo.sh shows a whole pipeline that ends complete, and leaves no simulator behind", function()
     local folder = run.folder()
     os.execute(("mkdir %s/build && cp -r examples %s && ln -s $(realpath %s) %s/build"):format(folder, folder, run.bin, folder))

@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local pipelined = require "support.pipelined"
 local run = require "support.run"
 local scripted = require "support.scripted"
+local sunk = require "support.sunk"
 
 -- `records`: thirty of one day in time order, with the day's window in `day`; faults come once.
 local PRELUDE = [[
@@ -67,6 +68,18 @@ describe("hazard:", function()
     return require("defendis.pipeline").run(plan, { client = client })
   end
 
+  -- A pipeline with two sinks that are served from the outbox, of which "got" is away.
+  local function sending(options)
+    options.sinks, options.give_up = ("{ %s, %s }"):format(sunk.entry "got", sunk.entry "other"), '"0s"'
+    return sunk.down(sunk.write(pipeline("return list(req, records)", options)), "got", true)
+  end
+
+  local function comes_back(p)
+    sunk.down(p, "got", false)
+    ingest(p)
+    assert.same({ 0, ALL, 0 }, { (p:verify()), sunk.records(p, "got") })
+  end
+
   describe("a peer", function()
     it("filtered only page 1: here each request of a window carries all parameters", function()
       local p = pipeline "return list(req, records)"
@@ -125,12 +138,27 @@ describe("hazard:", function()
 
     it("moved its cursor before the sink acknowledged: here both are one transaction", function()
       local p = pipeline "return list(req, records)"
-      local jsonl = require("defendis.sinks.jsonl").new({ path = "out" }, p.folder .. "/")
+      local jsonl = require("defendis.sinks.jsonl").new({ path = "out" }, { folder = p.folder .. "/" })
       local _, err = ingest_here(p, { jsonl, failing "prepare" })
       assert.equal("not acknowledged", err.message)
       assert.equal("2026-01-01", checkpoint(p))
       ingest(p)
       complete(p)
+    end)
+
+    it("noted a record's id before a sink had it: here the sink gets it from the outbox, also when it is a duplicate by then", function()
+      local p = sending({ lateness = '"36500d"' })
+      assert.equal(6, p:ingest().code)
+      comes_back(p)
+    end)
+
+    it("dropped the batch that a sink refused while its cursor moved: here the cursor waits for the acknowledgement", function()
+      local p = sending{}
+      for _ = 1, 2 do
+        assert.truthy(p:ingest().err:find("sink test:got: 30 documents behind", 1, true))
+        assert.same({ 0, 6, ALL }, { #sunk.took(p, "got"), (p:verify()), (sunk.records(p, "other")) })
+      end
+      comes_back(p)
     end)
 
     it("ignored that its watermark could not be stored: here the run ends with an error", function()
@@ -217,6 +245,15 @@ describe("hazard:", function()
       api = nil
     end)
 
+    it("a state that moves before the destination has acknowledged: a sink's answer that is no yes is none", function()
+      local p = pipeline("return list(req, records)", { sinks = '{ sink "no.lua" {} }' })
+      for _, answer in ipairs{ "nil", "false", "'ok'", "{}", "{ true }", "error 'away'" } do
+        run.write(p.folder .. "/no.lua", "return { OPTIONS = {}, GUARANTEE = 'none', new = function() return { name = 'no', "
+          .. "close = function() end, send = function() return " .. answer .. " end } end }")
+        assert.same({ 6, "30" }, { p:ingest().code, p:command("ledger verify PIPELINE").out:match("sink no: (%d+) documents behind") })
+      end
+    end)
+
     it("newest-first lists: the time of a record is no checkpoint", function()
       local p = pipeline [[if req.query.page == "2" and once() then return away end
         local reversed = {}
@@ -240,6 +277,14 @@ describe("hazard:", function()
       local p = pipeline "return list(req, table.move(records, 1, 20, 1, {}), { totalRecords = 30, totalPages = 3 })"
       assert.equal(6, p:ingest().code)
       assert.equal("2026-01-01", checkpoint(p))
+    end)
+
+    it("a sink that blocks and memory that grows: the outbox is bounded, nothing is fetched meanwhile, and nothing is lost", function()
+      local p = sending{ outbox = '"1KiB"' }
+      local got = p:ingest()
+      assert.truthy(got.err:find("the outbox is full", 1, true))
+      assert.same({ 6, "2026-01-01", true }, { got.code, checkpoint(p), #api.log() < 4 })
+      comes_back(p)
     end)
 
     it("ids kept for dates without a time: walking again does not make the set grow", function()

@@ -38,7 +38,7 @@ describe("ledger.verify", function()
     put(2, 3)
     put(1, 4, { input = "j" })
     local sum = ledger.verify(s, {})
-    assert.same({ windows = 3, announced = 30, received = 36, unique = 27, duplicate = 6, dead = 3, problems = {} }, sum)
+    assert.same({ windows = 3, announced = 30, received = 36, unique = 27, duplicate = 6, dead = 3, sinks = {}, problems = {} }, sum)
   end)
 
   it("names a window that is open, with the reason", function()
@@ -83,6 +83,31 @@ describe("ledger.verify", function()
     assert.same({}, problems())
     s:set_meta("sinks", "b\na")
     assert.same({ "d i 1-2: a got 8 of 9 documents" }, problems())
+  end)
+
+  it("names what a sink that is served from the outbox has yet to take, per window and in all", function()
+    local function count(documents, dead)
+      assert(s:owe({ dataset = "d", input = "i", from = 1, to = 2 }, "hec"))
+      assert(s:add_delivered({ dataset = "d", input = "i", from = 1, to = 2 }, "hec", documents, dead))
+    end
+    put(1, 2)
+    assert(s:put_delivery{ sink = "hec", kinds = "\nd\nfindings\n", seq = 5, position = 2, settled = "5:4-5 6:0-0" })
+    local body = ("{}\n"):rep(8)
+    for _, row in ipairs{ { seq = 4, kind = "d" }, { seq = 5, kind = "d" }, { seq = 6, kind = "findings" }, { seq = 7, kind = "e" },
+      { seq = 8, kind = "d", sink = "other" }, { seq = 9, kind = "d", sink = "hec" } } do
+      row.count, row.ids, row.body = 8, "", body
+      assert(s:put_outbox(row))
+    end
+    count(4, 1)
+    assert.same({ { sink = "hec", behind = 24 - 2 - 3, dead = 0 } }, ledger.sinks(s))
+    local function message(p) return p.message end
+    local found = ledger.verify(s, {}).problems
+    assert.same({ "hec took 4 of 9 documents and refused 1", "19 documents behind" }, { message(found[1]), message(found[2]) })
+    count(4, 0)
+    found = ledger.verify(s, {}).problems
+    assert.same({ 1, "hec" }, { #found, found[1].sink })
+    assert(s:put_delivery{ sink = "hec", kinds = "\nd\nfindings\n", seq = 10, position = 0, settled = "" })
+    assert.same({}, ledger.verify(s, {}).problems)
   end)
 
   it("asks for no announcement where the API made none, and takes records seen elsewhere as duplicates", function()

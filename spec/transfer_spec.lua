@@ -30,11 +30,16 @@ describe("transfer", function()
     a:set_fired("r", "g", "state", 5)
     a:add_finding("f", "r", 5, "low", "{}")
     a:add_dead{ dataset = "d", input = "i", from = 1, reason = "x", time_ms = 1, raw = "\0\xff" }
+    a:add_dead{ dataset = "d", input = "i", from = 1, to = 2, sink = "hec", doc = ("\0"):rep(24), reason = "x", time_ms = 1, raw = "{}" }
+    a:put_outbox{ seq = 7, kind = "d", input = "i", from = 1, to = 2, count = 1, ids = ("\xff"):rep(24), body = "{}\n" }
+    a:put_outbox{ seq = 8, sink = "hec", kind = "findings", count = 1, ids = ("\1"):rep(24), body = "{}\n" }
+    a:put_delivery{ sink = "hec", kinds = "\nd\n", seq = 7, position = 0, settled = "" }
+    a:owe({ dataset = "d", input = "i", from = 1, to = 2 }, "hec")
     a:set_meta("since", 20454)
     assert(b:begin())
     for row in transfer.export(a) do assert.is_true(transfer.import(b, row)) end
     assert(b:commit())
-    assert.equal(8, #rows(a))
+    assert.equal(14, #rows(a))
     assert.same(rows(a), rows(b))
     assert.is_false(b:seen_new(1, core.hash.key16 "k"))
     for row in transfer.export(a) do assert.is_nil((transfer.import(b, row))) end

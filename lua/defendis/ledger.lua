@@ -1,5 +1,6 @@
 -- ledger.lua: does the ledger prove that nothing is missing?
 local api = require("defendis.core").api
+local cursor = require "defendis.store.cursor"
 
 local ledger = {}
 
@@ -22,15 +23,30 @@ local function fault(row, sinks)
   for sink, n in pairs(row.emitted) do
     if n ~= row.unique and (not sinks or sinks[sink]) then return ("%s got %d of %d documents"):format(sink, n, row.unique) end
   end
+  for sink, d in pairs(row.delivered) do
+    local behind = row.unique - d.documents - d.dead
+    if behind ~= 0 and (not sinks or sinks[sink]) then
+      return ("%s took %d of %d documents%s"):format(sink, d.documents, row.unique, d.dead > 0 and (" and refused %d"):format(d.dead) or "")
+    end
+  end
   if row.announced and row.pass_received < row.announced then
     return ("only %d of %d announced records came"):format(row.pass_received, row.announced)
   end
 end
 
+--- The sinks that are served from the outbox: array of {sink, behind = documents it has yet to take, dead = refused for good}.
+function ledger.sinks(store)
+  local out, dead = {}, {}
+  for sink, count in store:dead_by_sink() do dead[sink] = count end
+  for i, d in ipairs(store:deliveries()) do out[i] = { sink = d.sink, behind = cursor.behind(store, d), dead = dead[d.sink] or 0 } end
+  return out
+end
+
 --- Checks every window in between. filter: {from, to = days or nil}. Returns {windows, announced, received, unique, duplicate, dead,
--- problems = array of {dataset, input, from, to, message}}.
+-- sinks = as ledger.sinks, problems = array of {dataset, input, from, to, message}, or of {sink, message}}.
 function ledger.verify(store, filter)
-  local sum = { windows = 0, announced = 0, received = 0, unique = 0, duplicate = 0, dead = 0, problems = {} }
+  local sum = { windows = 0, announced = 0, received = 0, unique = 0, duplicate = 0, dead = 0, sinks = ledger.sinks(store),
+    problems = {} }
   local reached, first, sinks = {}, filter.from, sinks_of(store)
   local function problem(row, from, to, message)
     sum.problems[#sum.problems + 1] = { dataset = row.dataset, input = row.input, from = api.date(from), to = api.date(to),
@@ -53,6 +69,9 @@ function ledger.verify(store, filter)
   end
   for _, row in pairs(reached) do
     if filter.to and row.to < filter.to then problem(row, row.to, filter.to, "never walked") end
+  end
+  for _, s in ipairs(sum.sinks) do
+    if s.behind > 0 then sum.problems[#sum.problems + 1] = { sink = s.sink, message = ("%d documents behind"):format(s.behind) } end
   end
   return sum
 end

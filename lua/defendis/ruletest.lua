@@ -103,15 +103,13 @@ local function grouped(set, c, test)
     for _, f in ipairs(result.faults) do
       if c.order[f.rule] then return nil, ("events[%d]: %s"):format(i, f.message) end
     end
-    local events = result.events
-    for at = 1, events.n, 6 do
-      local rule, ms, group, event_id, member, value = table.unpack(events, at, at + 5)
-      if rule == c.id then
-        if not groups[group] then
-          groups[group] = {}
-          names[#names + 1] = group
+    for _, event in ipairs(set:events()) do
+      if event.rule == c.id then
+        if not groups[event.group] then
+          groups[event.group] = {}
+          names[#names + 1] = event.group
         end
-        table.insert(groups[group], { time = ms, id = event_id, member = member, value = value })
+        table.insert(groups[event.group], event)
       end
     end
   end

@@ -4,51 +4,8 @@
 -- begin and commit a failure sticks, so that commit fails with it. Reads raise the error table. Rules, datasets,
 -- inputs, groups, ids and sinks are strings; `raw` and keys are bytes.
 local core = require "defendis.core"
-
-local MIGRATIONS = { [[
-CREATE TABLE setting(space TEXT NOT NULL, key TEXT NOT NULL, value ANY NOT NULL,
-  PRIMARY KEY(space, key)) WITHOUT ROWID, STRICT;
-CREATE TABLE ledger(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, "to" INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK(state IN ('open', 'walked', 'closed')), pass INTEGER NOT NULL, walks INTEGER NOT NULL,
-  page_size INTEGER, next_page INTEGER, total_pages INTEGER, announced INTEGER, pass_pages INTEGER NOT NULL,
-  pass_received INTEGER NOT NULL, pass_unique INTEGER NOT NULL, pass_before INTEGER, pages INTEGER NOT NULL,
-  received INTEGER NOT NULL, "unique" INTEGER NOT NULL, duplicate INTEGER NOT NULL, dead INTEGER NOT NULL,
-  normalized INTEGER NOT NULL, replaced INTEGER NOT NULL, reason TEXT, request_id TEXT, updated_ms INTEGER NOT NULL,
-  CHECK("from" < "to"), PRIMARY KEY(dataset, input, "from", "to")) WITHOUT ROWID, STRICT;
-CREATE TABLE emitted(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, "to" INTEGER NOT NULL,
-  sink TEXT NOT NULL, documents INTEGER NOT NULL, PRIMARY KEY(dataset, input, "from", "to", sink),
-  FOREIGN KEY(dataset, input, "from", "to") REFERENCES ledger ON DELETE CASCADE) WITHOUT ROWID, STRICT;
-CREATE TABLE seen(day INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY(day, key)) WITHOUT ROWID, STRICT;
-CREATE TABLE pass(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, key BLOB NOT NULL,
-  PRIMARY KEY(dataset, input, "from", key)) WITHOUT ROWID, STRICT;
-CREATE TABLE event(rule INTEGER NOT NULL, day INTEGER NOT NULL, grp TEXT NOT NULL, time_ms INTEGER NOT NULL,
-  id TEXT NOT NULL, member TEXT NOT NULL, value ANY,
-  PRIMARY KEY(rule, day, grp, time_ms, id, member)) WITHOUT ROWID, STRICT;
-CREATE TABLE fired(rule INTEGER NOT NULL, grp TEXT NOT NULL, state TEXT NOT NULL, time_ms INTEGER NOT NULL,
-  PRIMARY KEY(rule, grp)) WITHOUT ROWID, STRICT;
-CREATE INDEX fired_time ON fired(rule, time_ms);
-CREATE TABLE finding(id TEXT NOT NULL PRIMARY KEY, rule TEXT NOT NULL, time_ms INTEGER NOT NULL, level TEXT NOT NULL,
-  doc TEXT NOT NULL) STRICT;
-CREATE INDEX finding_time ON finding(time_ms, id);
-CREATE TABLE dead(dataset TEXT NOT NULL, input TEXT NOT NULL, "from" INTEGER NOT NULL, hash BLOB NOT NULL,
-  reason TEXT NOT NULL, "where" TEXT, time_ms INTEGER NOT NULL, raw BLOB NOT NULL,
-  UNIQUE(dataset, input, "from", hash)) STRICT;
-]] }
-
--- Each table's columns, parents first; a spec compares them with the schema.
-local TABLES = {
-  { "setting", "space", "key", "value" },
-  { "ledger", "dataset", "input", "from", "to", "state", "pass", "walks", "page_size", "next_page", "total_pages",
-    "announced", "pass_pages", "pass_received", "pass_unique", "pass_before", "pages", "received", "unique", "duplicate",
-    "dead", "normalized", "replaced", "reason", "request_id", "updated_ms" },
-  { "emitted", "dataset", "input", "from", "to", "sink", "documents" },
-  { "seen", "day", "key", blob = "key" },
-  { "pass", "dataset", "input", "from", "key", blob = "key" },
-  { "event", "rule", "day", "grp", "time_ms", "id", "member", "value" },
-  { "fired", "rule", "grp", "state", "time_ms" },
-  { "finding", "id", "rule", "time_ms", "level", "doc" },
-  { "dead", "dataset", "input", "from", "reason", "where", "time_ms", "raw", "hash", blob = "raw hash" },
-}
+local schema = require "defendis.store.schema"
+local TABLES = schema.TABLES
 
 local LEDGER = table.move(TABLES[2], 2, #TABLES[2], 1, {})
 local DEFAULTS = { state = "open", pass = 1, walks = 0, pass_pages = 0, pass_received = 0, pass_unique = 0,
@@ -61,7 +18,6 @@ local function quoted(columns, format)
   return table.concat(out, ", ")
 end
 
-local DEAD = { "dataset", "input", "from", "reason", "where", "time_ms", "raw" }
 local FINDING = { "id", "rule", "time_ms", "level", "doc" }
 local IN_SCOPE <const> = "(?1 IS NULL OR dataset = ?1) AND (?2 IS NULL OR input = ?2)"
 local GET_WINDOW = "SELECT " .. quoted(LEDGER, "@") ..
@@ -70,7 +26,6 @@ local LIST_WINDOWS = "SELECT " .. quoted(LEDGER, "@") .. " FROM ledger WHERE " .
   ' AND (?3 IS NULL OR "to" > ?3) AND (?4 IS NULL OR "from" < ?4) ORDER BY dataset, input, "from", "to"'
 local PUT_WINDOW = ("INSERT INTO ledger(%s) VALUES(%s) ON CONFLICT DO UPDATE SET %s"):format(quoted(LEDGER, "@"),
   quoted(LEDGER, "?"), quoted(LEDGER, "@ = excluded.@"))
-local LIST_DEAD = "SELECT " .. quoted(DEAD, "@") .. " FROM dead WHERE " .. IN_SCOPE .. " ORDER BY rowid"
 local LIST_FINDINGS = "SELECT " .. quoted(FINDING, "@") ..
   " FROM finding WHERE ?1 IS NULL OR level = ?1 ORDER BY time_ms, id"
 
@@ -90,7 +45,9 @@ local function same(row) return row end
 
 local Store = {}
 Store.__index = Store
-for name, method in pairs(require "defendis.store.events") do Store[name] = method end
+for _, part in ipairs{ "events", "outbox", "dead" } do
+  for name, method in pairs(require("defendis.store." .. part)) do Store[name] = method end
+end
 
 -- Closes the file; an open transaction is undone.
 function Store:close() self.db:close() end
@@ -108,10 +65,12 @@ local function with_emitted(self, row)
       WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?]], row.dataset, row.input, row.from, row.to) do
     row.emitted[sink] = documents
   end
+  row.delivered = self:delivered(row)
   return row
 end
 
--- The ledger's row of the window [from, to), or nil. Keys: the columns of `ledger`, and emitted = {sink = documents}.
+-- The ledger's row of the window [from, to), or nil. Keys: the columns of `ledger`, and emitted = {sink = documents}; besides, not
+-- written by put_window, delivered = {sink = {documents, dead}} of sinks that are served from the outbox.
 function Store:window(dataset, input, from, to)
   return with_emitted(self, to_table(LEDGER, self.db:row(GET_WINDOW, dataset, input, from, to)))
 end
@@ -158,8 +117,8 @@ function Store:checkpoint(dataset, input, since)
   return reached
 end
 
--- Forgets windows and dead letters of {dataset=, input=}: they are walked again, and records seen stay known. Without a
--- filter everything is forgotten. Opens its own transaction. -> true, or nil, err.
+-- Forgets windows and dead letters of {dataset=, input=}: they are walked again, and records seen stay known; what is on its way to
+-- sinks, or was refused by one, stays too. Without a filter everything is forgotten. Opens its own transaction. -> true, or nil, err.
 function Store:reset(filter)
   local ok, err = self.db:begin()
   if not ok then return nil, err end
@@ -168,7 +127,8 @@ function Store:reset(filter)
     if not filter then
       self.db:exec("DELETE FROM " .. name)
     elseif name == "ledger" or name == "dead" or name == "pass" then
-      self.db:exec("DELETE FROM " .. name .. " WHERE " .. IN_SCOPE, filter.dataset, filter.input)
+      self.db:exec("DELETE FROM " .. name .. " WHERE " .. IN_SCOPE .. (name == "dead" and " AND sink IS NULL" or ""), filter.dataset,
+        filter.input)
     end
   end
   return self.db:commit()
@@ -207,24 +167,6 @@ end
 -- for level, rule, count in ...
 function Store:findings_by_rule() return self.db:rows("SELECT level, rule, count(*) FROM finding GROUP BY level, rule") end
 
--- Keeps bytes that could not be used. letter: {dataset, input, from, reason, where (may be nil), time_ms, raw}.
--- -> true when new, false when this window has the same bytes already, or nil, err.
-function Store:add_dead(letter)
-  return self.db:insert_new([[INSERT INTO dead(dataset, input, "from", reason, "where", time_ms, raw, hash)
-    VALUES(?, ?, ?, ?, ?, ?, CAST(? AS BLOB), CAST(? AS BLOB)) ON CONFLICT DO NOTHING]], letter.dataset, letter.input,
-    letter.from, letter.reason, letter.where, letter.time_ms, letter.raw, core.hash.key16(letter.raw))
-end
-
--- for letter in store:dead_letters{dataset=, input=}, oldest first; and their number.
-function Store:dead_letters(filter)
-  filter = filter or {}
-  return tables(DEAD, same, self.db:rows(LIST_DEAD, filter.dataset, filter.input))
-end
-function Store:dead_count(filter)
-  filter = filter or {}
-  return (self.db:row("SELECT count(*) FROM dead WHERE " .. IN_SCOPE, filter.dataset, filter.input))
-end
-
 -- meta(key), sink_state(sink), watermark(rule) -> the value kept, or nil; set_meta(key, value) and so on -> true, or
 -- nil, err. A value is a string or a number; nil removes it.
 for _, space in ipairs{ "meta", "sink_state", "watermark" } do
@@ -243,15 +185,15 @@ for _, space in ipairs{ "meta", "sink_state", "watermark" } do
   end
 end
 
-local store = { MIGRATIONS = MIGRATIONS, TABLES = TABLES }
+local store = { TABLES = TABLES }
 
 -- store.open(path [, {exclusive=, readonly=}]) -> store, or nil, err; see core.store.open.
 function store.open(path, options)
-  local o = { migrations = MIGRATIONS }
+  local o = { migrations = schema.MIGRATIONS }
   for key, value in pairs(options or {}) do o[key] = value end
   local db, err = core.store.open(path, o)
   if not db then return nil, err end
-  return setmetatable({ db = db, rule_keys = {} }, Store)
+  return setmetatable({ db = db, rule_keys = {}, rule_numbers = {}, last_event = {} }, Store)
 end
 
 -- store.discard(path) -> true, or nil, err: `state reset` of a state that is damaged; it is kept as PATH.old.

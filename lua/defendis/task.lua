@@ -69,6 +69,54 @@ end
 --- Waits for a time. seconds: number, 0 or more.
 function task.sleep(seconds) task.await(client.timer(seconds)) end
 
+--- Forgets a request, whether it is under way or complete.
+function task.forget(id)
+  early[id] = nil
+  client.cancel(id)
+end
+
+--- Lets the other functions that run at once go on as far as they can without waiting. In none of them it does nothing.
+function task.pass()
+  if not may_yield() then return end
+  client.poll()
+  while client.ready() do keep(client.wait()) end
+  ready[#ready + 1] = { n = 1, coroutine.running() }
+  coroutine.yield(PARKED)
+end
+
+local Signal = {}
+Signal.__index = Signal
+
+--- A signal between functions that run at once: signal:wait([seconds]) until the next signal:notify(), which wakes all that wait, or
+-- until the time is over.
+function task.signal() return setmetatable({ waiting = {} }, Signal) end
+
+--- Waits to be notified. seconds: at most, or nil.
+function Signal:wait(seconds)
+  if not may_yield() then error("signal:wait outside of a function that parallel runs; nobody could notify it", 2) end
+  local entry = { co = coroutine.running(), timer = seconds and client.timer(seconds) }
+  self.waiting[#self.waiting + 1] = entry
+  coroutine.yield(PARKED, entry.timer)
+  for i, other in ipairs(self.waiting) do -- still there when it was the timer
+    if other == entry then table.remove(self.waiting, i) break end
+  end
+end
+
+--- Wakes all that wait.
+function Signal:notify()
+  local woken = self.waiting
+  self.waiting = {}
+  for _, entry in ipairs(woken) do
+    local timer = entry.timer
+    -- a timer that has ended has made it ready already
+    if not timer or waiting[timer] then ready[#ready + 1] = { n = 1, entry.co } end
+    if timer then
+      waiting[timer] = nil
+      task.forget(timer)
+    end
+  end
+end
+
 local OPTIONS = {
   concurrency = function(v)
     if math.type(v) ~= "integer" or v < 1 then return "a whole number from 1 expected, got " .. tostring(v) end

@@ -1,4 +1,5 @@
 local api = require("defendis_internals").api
+local core = require "defendis.core"
 
 local WALL = 784111777000 -- Sun, 06 Nov 1994 08:49:37 GMT
 
@@ -21,6 +22,20 @@ describe("backoff", function()
     local equal = 0
     for i = 1, 100 do if a[i] == b[i] then equal = equal + 1 end end
     assert.is_true(equal <= 1)
+  end)
+
+  it("is the same from Lua, for any number of the attempt and any random integer", function()
+    for n, cap in pairs{ [-5] = 1000, [0] = 1000, [1] = 2000, [5] = 32000, [6] = 60000, [math.maxinteger] = 60000 } do
+      local high = 0
+      for _ = 1, 300 do
+        local ms = core.api.backoff(n, math.random(0))
+        assert.is_true(ms >= 0 and ms <= cap, ("n=%d: %d"):format(n, ms))
+        high = math.max(high, ms)
+      end
+      assert.is_true(high > cap * 0.9, ("n=%d: %d"):format(n, high))
+    end
+    assert.equal(core.api.backoff(3, 7), core.api.backoff(3, 7))
+    assert.has_error(function() core.api.backoff(1) end)
   end)
 
   it("reads Retry-After as seconds", function()

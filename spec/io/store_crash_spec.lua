@@ -39,13 +39,13 @@ describe("store under attack", function()
     it("is never taken for a new one when it is empty, missing beside its log, or random", function()
       fill(5)
       scratch.write(path, "")
-      refused "state damaged: .* is empty; restore a backup or run `defendis state reset`"
+      refused "state damaged: .* is empty; restore a backup or run `defendis state reset %-%-all`"
       os.remove(path)
       scratch.write(path .. "-wal", "frames")
       refused "state damaged: .* is missing but its %-wal file is there"
       os.remove(path .. "-wal")
       scratch.write(path, ("no database at all"):rep(500))
-      refused "state damaged: .*file is not a database; restore a backup or run `defendis state reset`"
+      refused "state damaged: .*file is not a database; restore a backup or run `defendis state reset %-%-all`"
     end)
 
     it("is refused whatever its length was cut to", function()

@@ -45,7 +45,7 @@ describe("stream", function()
     assert.is_nil(s)
     assert.equal("store", err.kind)
     assert.truthy(err.message:find(path, 1, true))
-    assert.truthy(err.message:find "has 5 bytes, 200 were committed; put the file back, or run `defendis state reset`")
+    assert.truthy(err.message:find "has 5 bytes, 200 were committed; put the file back, or run `defendis state reset %-%-all`")
     assert.equal("short", scratch.read(path))
   end)
 

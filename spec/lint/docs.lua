@@ -75,18 +75,21 @@ for _, name in ipairs{ "init", "client", "task", "rules/init", "ruletest", "ledg
   each_definition("lua/defendis/" .. name .. ".lua", lua_comment, lua_function)
 end
 
+-- The help of a command and of all its actions.
+local function help_of(words)
+  local help = output(("'%s' %s --help"):format(program, words))
+  for action in (help:match("\nCommands:\n(.*)") or ""):gmatch("\n?%s+(%l+)%s[^\n]*") do help = help .. help_of(words .. " " .. action) end
+  return help
+end
+
 -- The commands by name: {option = true}, its actions' options among them.
 local function commands()
   local out = {}
   for _, line in ipairs(lines_of("lua/defendis/cli.lua")) do
     local name = line:match('^  { "(%l+)", ".*" },$')
     if name then
-      local help = output(("'%s' %s --help"):format(program, name))
-      for action in (help:match("\nCommands:\n(.*)") or ""):gmatch("\n?%s+(%l+)%s[^\n]*") do
-        help = help .. output(("'%s' %s %s --help"):format(program, name, action))
-      end
       out[name] = {}
-      for option in help:gmatch("%-%-[%l%-]+") do out[name][option] = true end
+      for option in help_of(name):gmatch("%-%-[%l%-]+") do out[name][option] = true end
     end
   end
   return out

@@ -22,14 +22,10 @@ function helper.load(...)
   return rules.load(sources, helper.host())
 end
 
---- The events in a set's result, as tables.
-function helper.events(result)
-  local out, list = {}, result.events
-  for at = 1, list.n, 6 do
-    out[#out + 1] = { rule = list[at], time = list[at + 1], group = list[at + 2], id = list[at + 3], member = list[at + 4],
-      value = list[at + 5] }
-  end
-  return out
+--- The events of one record.
+function helper.events_of(set, ...)
+  set:apply(...)
+  return set:events()
 end
 
 function helper.must(...) return assert(helper.load(...)) end

@@ -121,8 +121,8 @@ return rule{ id = "r", title = "t", level = "low", dataset = "d", match = functi
   it("resolves a rule by id or by name, in any order of files", function()
     for _, name in ipairs{ "r1", "first" } do
       local set = h.must(correlation{ rules = ('{ "%s" }'):format(name) }, RULE)
-      local result = set:apply("d", { hit = true, who = "x" }, { id = "1", time = 5 })
-      assert.equal("r1", h.events(result)[1].member)
+      set:apply("d", { hit = true, who = "x" }, { id = "1", time = 5 })
+      assert.equal("r1", set:events()[1].member)
     end
   end)
 

@@ -109,7 +109,7 @@ describe("set:apply", function()
       rule("r", "level_for = function() error 'x' end"), rule("s", "suppress = '1h'"))
     set:apply("d", { hit = 1 }, { id = "x", time = 1 })
     local result = set:apply("d", { doc = {} }, { id = "y", time = 1 })
-    assert.same({ 0, 0, 0 }, { #result.findings, #h.events(result), #result.faults })
+    assert.same({ 0, 0, 0 }, { #result.findings, #set:events(), #result.faults })
     assert.is_nil(result.fault)
     assert.truthy(result.doc)
   end)
@@ -136,24 +136,24 @@ describe("a rule that a correlation counts", function()
     assert.same({
       { rule = "c", group = "s3:eve", time = 5, id = "x", member = "r", value = "s3:vpn" },
       { rule = "c", group = "s3:bob", time = 5, id = "x", member = "r", value = "s3:vpn" },
-    }, h.events(result))
+    }, set:events())
   end)
 
   it("makes findings too when it says generate", function()
     local set = h.must(rule("r", "generate = true"), CORRELATION)
     local result = set:apply("d", { hit = 1, who = "eve", service = "vpn" }, { id = "x", time = 5 })
-    assert.same({ 1, 1 }, { #result.findings, #h.events(result) })
+    assert.same({ 1, 1 }, { #result.findings, #set:events() })
   end)
 
   it("counts the records that take no part, and why", function()
     local set = h.must(rule "r", CORRELATION)
     local many = {}
     for i = 1, 40 do many[i] = i end
-    assert.equal(0, #h.events(set:apply("d", { hit = 1, service = "vpn" }, { id = "1", time = 5 })))
-    assert.equal(0, #h.events(set:apply("d", { hit = 1, who = "x" }, { id = "2", time = 5 })))
-    assert.equal(0, #h.events(set:apply("d", { hit = 1, who = h.null, service = { 1 } }, { id = "3", time = 5 })))
-    assert.equal(0, #h.events(set:apply("d", { hit = 1, who = "x", service = "vpn" }, { id = "4" })))
-    assert.equal(32, #h.events(set:apply("d", { hit = 1, who = many, service = "vpn" }, { id = "5", time = 5 })))
+    assert.equal(0, #h.events_of(set, "d", { hit = 1, service = "vpn" }, { id = "1", time = 5 }))
+    assert.equal(0, #h.events_of(set, "d", { hit = 1, who = "x" }, { id = "2", time = 5 }))
+    assert.equal(0, #h.events_of(set, "d", { hit = 1, who = h.null, service = { 1 } }, { id = "3", time = 5 }))
+    assert.equal(0, #h.events_of(set, "d", { hit = 1, who = "x", service = "vpn" }, { id = "4" }))
+    assert.equal(32, #h.events_of(set, "d", { hit = 1, who = many, service = "vpn" }, { id = "5", time = 5 }))
     assert.same({ missing_group = 1, missing_value = 2, no_time = 1, group_capped = 1 }, set.counters)
   end)
 end)
@@ -164,7 +164,7 @@ describe("a rule that suppresses", function()
     for i, record in ipairs(records) do
       local result = set:apply("d", record, { id = tostring(i), time = record.at })
       assert.equal(0, #result.findings)
-      for _, event in ipairs(h.events(result)) do out[#out + 1] = event end
+      for _, event in ipairs(set:events()) do out[#out + 1] = event end
     end
     return h.sorted(out)
   end
@@ -190,8 +190,8 @@ describe("a rule that suppresses", function()
 
   it("is one group without dedup, and quiet for a day without suppress", function()
     local set = h.must(rule("r", "suppress = '1h'"), rule("q", "dedup = function(r) return { r.who, 1 } end"))
-    local result = set:apply("d", { hit = 1, who = "eve" }, { id = "1", time = 5 })
-    assert.same({ "", "s3:evei1:1" }, { h.events(result)[1].group, h.events(result)[2].group })
+    set:apply("d", { hit = 1, who = "eve" }, { id = "1", time = 5 })
+    assert.same({ "", "s3:evei1:1" }, { set:events()[1].group, set:events()[2].group })
     assert.equal(86400000, set:correlations()[2].suppress_ms)
   end)
 
@@ -205,7 +205,7 @@ describe("a rule that suppresses", function()
     local set = h.must(rule("r", "dedup = function(r) return r.who.name end"))
     local groups = {}
     for i, who in ipairs{ {}, {}, { name = h.null }, { name = { {} } }, "text" } do
-      groups[i] = h.events(set:apply("d", { hit = 1, who = who }, { id = tostring(i), time = 5 }))[1].group
+      groups[i] = h.events_of(set, "d", { hit = 1, who = who }, { id = tostring(i), time = 5 })[1].group
     end
     local seen = {}
     for _, group in ipairs(groups) do
@@ -213,13 +213,13 @@ describe("a rule that suppresses", function()
       seen[group] = true
     end
     local result = set:apply("d", { hit = 1 }, { id = "6", time = 5 })
-    assert.equal(1, #h.events(result))
+    assert.equal(1, #set:events())
     assert.matches("^rules/1.lua:2: attempt to index", result.faults[1].message)
   end)
 
   it("alerts at once for a record without time", function()
     local set = h.must(rule("r", "suppress = '1h'"))
     local result = set:apply("d", { hit = 1 }, { id = "1" })
-    assert.same({ 1, 0, 1 }, { #result.findings, #h.events(result), set.counters.no_time })
+    assert.same({ 1, 0, 1 }, { #result.findings, #set:events(), set.counters.no_time })
   end)
 end)

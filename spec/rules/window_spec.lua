@@ -99,7 +99,7 @@ describe("value_count", function()
   it("counts tuples of several fields", function()
     local set = set_of("value_count", '{ field = { "v", "w" }, gte = 2 }')
     local function value(v, w)
-      return h.events(set:apply("d", { a = 1, who = "eve", n = 7, v = v, w = w }, { id = "1", time = 1 }))[1].value
+      return h.events_of(set, "d", { a = 1, who = "eve", n = 7, v = v, w = w }, { id = "1", time = 1 })[1].value
     end
     assert.not_equal(value("ab", "c"), value("a", "bc"))
   end)
@@ -246,7 +246,7 @@ describe("findings of random records", function()
   local function stored(set, list, repeats)
     local groups, seen = {}, {}
     for _, record in ipairs(list) do
-      for _, event in ipairs(h.events(set:apply(record.dataset, record, { id = record.id, time = record.at }))) do
+      for _, event in ipairs(h.events_of(set, record.dataset, record, { id = record.id, time = record.at })) do
         local row = table.concat({ event.group, event.time, event.id, event.member }, "|")
         if repeats or not seen[row] then
           seen[row] = true

@@ -15,7 +15,7 @@ describe("the jsonl sink", function()
   end)
 
   local function open(state, path)
-    local sink = jsonl.new({ path = path or "out/deep/" }, dir .. "/")
+    local sink = jsonl.new({ path = path or "out/deep/" }, { folder = dir .. "/" })
     sinks[#sinks + 1] = sink
     local ok, err = sink:open(state, KINDS)
     if not ok then return nil, err end
@@ -63,7 +63,7 @@ describe("the jsonl sink", function()
     write(sink, "findings", "f\n")
     local state = assert(sink:prepare())
     sink:close()
-    local other = jsonl.new({ path = "out/deep/" }, dir .. "/")
+    local other = jsonl.new({ path = "out/deep/" }, { folder = dir .. "/" })
     sinks[#sinks + 1] = other
     assert.is_true(other:open(state, { "records" }))
     state = assert(other:prepare())
@@ -100,6 +100,40 @@ describe("the jsonl sink", function()
     none, err = open(state)
     assert.is_nil(none)
     assert.truthy(err.message:find("is missing", 1, true))
+  end)
+
+  it("refuses a state of which any byte was changed, and cuts nothing off", function()
+    local sink = assert(open())
+    write(sink, "records", "1\n2\n")
+    local state = assert(sink:prepare())
+    sink:close()
+    for at = 1, #state do
+      local none, err = open(state:sub(1, at - 1) .. string.char(state:byte(at) ~ 1) .. state:sub(at + 1))
+      assert.is_nil(none)
+      assert.matches("^state damaged: .*; restore a backup or run `defendis state reset %-%-all`$", err.message)
+    end
+    assert.equal("1\n2\n", scratch.read(path "records"))
+  end)
+
+  it("knows a state from before there was a hash", function()
+    local sink = assert(open())
+    write(sink, "records", "1\n")
+    local state = assert(sink:prepare())
+    write(sink, "records", "2\n")
+    sink:close()
+    assert(open((state:match("^.*}"))))
+    assert.equal("1\n", scratch.read(path "records"))
+  end)
+
+  it("takes an owner's name that a power loss spoiled for none", function()
+    local sink = assert(open())
+    local state = assert(sink:prepare())
+    sink:close()
+    for _, spoiled in ipairs{ "", "\0\0\0\0", ("x"):rep(32) .. "\n" } do
+      scratch.write(dir .. "/out/deep/.defendis", spoiled)
+      assert(open(state)):close()
+      assert.equal(33, #scratch.read(dir .. "/out/deep/.defendis"))
+    end
   end)
 
   it("refuses a folder that another state wrote to since, and leaves it whole", function()

@@ -1,6 +1,7 @@
 /* api.c: the pager and the window planner, as Lua sees them. */
 #include <string.h>
 
+#include "api/backoff.h"
 #include "api/envelope.h"
 #include "api/pager.h"
 #include "api/window.h"
@@ -149,6 +150,15 @@ static int l_date(lua_State *L) {
   return 1;
 }
 
+/* core.api.backoff(n, random) -> ms to wait before retry n (from 0): full jitter, see df_backoff_delay. random: any integer,
+   another one each time. */
+static int l_backoff(lua_State *L) {
+  lua_Integer n = luaL_checkinteger(L, 1);
+  df_rng rng = {.state = (uint64_t)luaL_checkinteger(L, 2)};
+  lua_pushinteger(L, df_backoff_delay(&rng, n < 0 ? 0 : n > 1000 ? 1000 : (int)n)); /* [n, random, ms] */
+  return 1;
+}
+
 /* Neither type holds anything that must be freed. */
 static int l_nothing(lua_State *L) {
   (void)L;
@@ -158,7 +168,8 @@ static int l_nothing(lua_State *L) {
 int df_open_api(lua_State *L) {
   static const luaL_Reg pager[] = {DF_REG(feed), DF_REG(copy), DF_REG(state), {NULL, NULL}};
   static const luaL_Reg windows[] = {DF_REG(next), {NULL, NULL}};
-  static const luaL_Reg functions[] = {DF_REG(pager), DF_REG(windows), DF_REG(last_page), DF_REG(days), DF_REG(time), DF_REG(date), {NULL, NULL}};
+  static const luaL_Reg functions[] = {DF_REG(pager), DF_REG(windows), DF_REG(last_page), DF_REG(days), DF_REG(time), DF_REG(date),
+                                       DF_REG(backoff), {NULL, NULL}};
   df_open_class(L, PAGER, pager, l_nothing);
   df_open_class(L, WINDOWS, windows, l_nothing);
   luaL_newlib(L, functions); /* [functions] */

@@ -16,7 +16,7 @@
 #define APPLICATION_ID 0x64666e73
 #define TEXT_OF(x) TEXT_OF_(x)
 #define TEXT_OF_(x) #x
-#define REMEDY "restore a backup or run `defendis state reset`"
+#define REMEDY "restore a backup or run `defendis state reset --all`"
 
 enum { BUSY_MS = 5000 };
 
@@ -91,6 +91,9 @@ static int ask(df_store *s, const char *sql, int *value, const char *expected, d
   } else {
     const char *text = (const char *)sqlite3_column_text(vm, 0);
     *value = text != NULL && strcmp(text, expected) == 0;
+    /* A check of the file lists a page that could not be read among the damages; that is not one. */
+    const char *code = text != NULL ? strstr(text, "error code=") : NULL;
+    if (code != NULL) out = fail(s, (int)strtol(code + strlen("error code="), NULL, 10), err);
   }
   sqlite3_finalize(vm);
   return out;

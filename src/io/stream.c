@@ -45,7 +45,7 @@ static int settle_length(df_stream *s, int64_t committed, df_error *err) {
   if (st.st_size < s->offset)
     return df_fail(err, DF_STORE,
                    "%.240s lost data: it has %" PRId64 " bytes, %" PRId64
-                   " were committed; put the file back, or run `defendis state reset` to ingest again",
+                   " were committed; put the file back, or run `defendis state reset --all` to ingest again",
                    s->path, (int64_t)st.st_size, s->offset);
   if (st.st_size > s->offset && ftruncate(s->fd, s->offset) != 0) return fail_errno(err, "truncate", s->path);
   return 0;
@@ -68,7 +68,7 @@ int df_stream_open(df_stream **out, const char *path, int64_t committed, df_erro
   if (s->fd < 0 && errno == ENOENT && committed > 0) {
     df_fail(err, DF_STORE,
             "%.240s is missing, %" PRId64
-            " bytes of it were committed; put the file back, or run `defendis state reset` to ingest again",
+            " bytes of it were committed; put the file back, or run `defendis state reset --all` to ingest again",
             path, committed);
     goto out;
   }
@@ -212,7 +212,9 @@ int df_stream_mkdir(const char *path, df_error *err) {
     char end = *at;
     *at = '\0';
     struct stat st;
-    if (mkdir(p, 0700) != 0 && (errno != EEXIST || stat(p, &st) != 0 || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR))))
+    if (mkdir(p, 0700) == 0)
+      rc = sync_parent(p, err);
+    else if (errno != EEXIST || stat(p, &st) != 0 || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR)))
       rc = df_fail(err, DF_STORE, "cannot create the directory %.240s: %s", p, strerror(errno));
     *at = end;
     if (rc != 0 || end == '\0') break;

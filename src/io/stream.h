@@ -38,7 +38,7 @@ void df_stream_close(df_stream *s);
    order. */
 int df_stream_list(df_buf *names, const char *dir, const char *suffix, df_error *err);
 
-/* Creates a directory and its parents with mode 0700; one that is there stays as it is. */
+/* Creates a directory and its parents with mode 0700, each on disk on return; one that is there stays as it is. */
 int df_stream_mkdir(const char *path, df_error *err);
 
 #endif

@@ -56,7 +56,7 @@ end
 --- The path of a state file: given itself, or by the pipeline file that names it. Or nil, err.
 function common.store_path(path)
   if not path:find("%.lua$") then return path end
-  local plan, err = require("defendis.pipeline.file").load(path)
+  local plan, err = require("defendis.pipeline.file").load(path, true)
   return plan and plan.store, err
 end
 
@@ -65,6 +65,16 @@ function common.store(path)
   local file, err = common.store_path(path)
   if not file then return nil, err end
   return require("defendis.store").open(file, { readonly = true })
+end
+
+--- Opens a state file that must be there, so that nobody else does meanwhile, or nil, err.
+function common.exclusive_store(path)
+  local file, err = common.store_path(path)
+  if not file then return nil, err end
+  local f = io.open(file, "rb")
+  if not f then return nil, check.error("store", ("no state file %s; run an ingest first"):format(file)) end
+  f:close()
+  return require("defendis.store").open(file, { exclusive = true })
 end
 
 return common

@@ -1,5 +1,6 @@
 -- ingest.lua: `defendis ingest PIPELINE.lua`: runs a pipeline up to now and says what came of it.
 local json = require("defendis.core").json
+local check = require "defendis.check"
 local common = require "defendis.cli.common"
 local file = require "defendis.pipeline.file"
 local time = require "defendis.time"
@@ -37,7 +38,11 @@ local function about(doc)
 end
 
 local function finding_row(f)
-  local doc = assert(json.decode(f.doc))
+  local doc = json.decode(f.doc)
+  if not doc then
+    error(check.error("store", ("state damaged: the finding %s cannot be read; restore a backup or run `defendis state reset --all`")
+      :format(f.id)))
+  end
   return { f.level, time.format(f.time_ms), doc.title, about(doc), doc.evidence_total, correlation = doc.type == "correlation" }
 end
 
@@ -109,10 +114,28 @@ local function complain(summary)
   if summary.dead > 0 then
     io.stderr:write(("defendis: %d records could not be used and are kept as dead letters\n"):format(summary.dead))
   end
+  for _, notice in ipairs(summary.notices) do io.stderr:write("defendis: ", ui.plain(notice), "\n") end
+  for _, s in ipairs(summary.sinks) do
+    if s.dead > 0 then
+      io.stderr:write(("defendis: sink %s: %d documents refused for good and kept as dead letters: %s\n"):format(ui.plain(s.sink), s.dead,
+        ui.plain(s.dead_reason)))
+    end
+    if s.behind > 0 then
+      io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered by the next run%s\n"):format(ui.plain(s.sink), s.behind,
+        s.error and ": " .. ui.plain(s.error) or ""))
+    end
+  end
+end
+
+local function all_delivered(summary)
+  for _, s in ipairs(summary.sinks) do
+    if s.behind > 0 or s.dead > 0 then return false end
+  end
+  return true
 end
 
 local function code_of(summary)
-  if #summary.problems > 0 or summary.dead > 0 then return 6 end
+  if #summary.problems > 0 or summary.dead > 0 or not all_delivered(summary) then return 6 end
   return next(summary.faults) and 1 or 0
 end
 
@@ -126,8 +149,8 @@ function ingest.run(args)
   finish()
   if not summary then return nil, err end
   if args.json then
-    summary.complete = not err and #summary.problems == 0
-    summary.problems = json.array(summary.problems)
+    summary.complete = not err and #summary.problems == 0 and all_delivered(summary)
+    for _, name in ipairs{ "problems", "sinks", "notices" } do summary[name] = json.array(summary[name]) end
     ui.document(summary)
   else
     show(plan, summary)

@@ -35,7 +35,14 @@ local function show(store, filter, as_json)
       rows[#rows + 1] = row
     end
   end
-  if not as_json then ui.table(COLUMNS, rows) end
+  if as_json then return 0 end
+  ui.table(COLUMNS, rows)
+  local sinks = {}
+  for i, s in ipairs(ledger.sinks(store)) do sinks[i] = { s.sink, s.behind, s.dead } end
+  if sinks[1] then
+    print()
+    ui.table({ "sink", "behind", "dead" }, sinks)
+  end
   return 0
 end
 
@@ -43,13 +50,14 @@ local function verify(store, filter, as_json)
   local sum = ledger.verify(store, filter)
   if sum.windows == 0 then return nil, check.error("incomplete", "no window was walked, so nothing is proven; run ingest first") end
   if as_json then
-    sum.problems = json.array(sum.problems)
+    sum.problems, sum.sinks = json.array(sum.problems), json.array(sum.sinks)
     ui.document(sum)
   else
     print(("%d windows: announced %d, received %d = unique %d + duplicate %d + dead %d"):format(sum.windows, sum.announced, sum.received,
       sum.unique, sum.duplicate, sum.dead))
     for _, p in ipairs(sum.problems) do
-      print(ui.colour("red", ("%s %s %s..%s: %s"):format(p.dataset, ui.plain(p.input), p.from, p.to, ui.plain(p.message))))
+      local what = p.sink and "sink " .. ui.plain(p.sink) or ("%s %s %s..%s"):format(p.dataset, ui.plain(p.input), p.from, p.to)
+      print(ui.colour("red", what .. ": " .. ui.plain(p.message)))
     end
     print(#sum.problems == 0 and ui.colour("green", "complete") or ("%d problems; run ingest again"):format(#sum.problems))
   end

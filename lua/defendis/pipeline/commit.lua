@@ -1,5 +1,6 @@
 -- commit.lua: one page, or one decision of the correlations, as one transaction: state, findings, files and ledger together.
 local core = require "defendis.core"
+local outbox = require "defendis.pipeline.outbox"
 local page_work = require "defendis.pipeline.page"
 
 local DAY_MS <const> = 86400000
@@ -11,9 +12,16 @@ local commit = {}
 local Commit = {}
 Commit.__index = Commit
 
---- store: an open store; sinks: array of open sinks; set: rules; since: Unix ms where the pipeline begins.
-function commit.new(store, sinks, set, since)
-  return setmetatable({ store = store, sinks = sinks, set = set, out = page_work.new(), fresh = {}, watermarks = {}, steps = {},
+--- store: an open store; sinks: array of sinks; set: rules; since: Unix ms where the pipeline begins; limits: of the outbox, see
+-- outbox.open.
+function commit.new(store, sinks, set, since, limits)
+  local transactional, served = {}, {}
+  for _, sink in ipairs(sinks) do
+    local list = sink.send and served or transactional
+    list[#list + 1] = sink
+  end
+  return setmetatable({ store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
+    out = page_work.new(), fresh = {}, watermarks = {}, steps = {},
     since = since, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
@@ -26,8 +34,14 @@ function Commit:open(datasets)
   end
   for _, c in ipairs(self.set:correlations()) do self.watermarks[c.key] = self.store:watermark(c.key) end
   local names = {}
-  for i, sink in ipairs(self.sinks) do names[i] = sink.name end
-  return self:transaction(function() return self.store:set_meta("sinks", table.concat(names, "\n")) end)
+  for i, sink in ipairs(self.all) do names[i] = sink.name end
+  return self:transaction(function()
+    local box, err = outbox.open(self.store, self.served, kinds, self.limits or {})
+    if not box then return nil, err end
+    self.notices = box.notices
+    if self.served[1] then self.outbox = box end
+    return self.store:set_meta("sinks", table.concat(names, "\n"))
+  end)
 end
 
 -- Runs work inside a transaction. Any failure rolls everything back; the sinks' files are then ahead of what was committed,
@@ -114,18 +128,20 @@ end
 
 -- A finding that is known (its page came again after a crash elsewhere, its rule fired for the same records) is not sent twice.
 function Commit:keep_findings()
-  local buffer, new = self.out.findings, 0
+  local buffer, new = self.out.findings, {}
   buffer:reset()
   for _, f in ipairs(self.out.found) do
     local text, err = core.json.encode(f, { sort_keys = true })
     if not text then return nil, err end
     if self.store:add_finding(f.id, f.rule.id, f.time or 0, f.level, text) then
       buffer:add(text):add("\n")
-      new = new + 1
+      new[#new + 1] = f
     end
   end
-  self.totals.findings = self.totals.findings + new
-  return self:write("findings", buffer)
+  self.totals.findings = self.totals.findings + #new
+  local ok, err = self:write("findings", buffer)
+  if ok and self.outbox then ok, err = self.outbox:findings(new, buffer) end
+  return ok, err
 end
 
 function Commit:write(kind, buffer)
@@ -184,6 +200,7 @@ function Commit:page(walk, answer, after)
     after(walk.row)
     if walk.row.state == "closed" then self.store:pass_clear(walk.row) end
     ok, err = self.store:put_window(walk.row)
+    if ok and self.outbox then ok, err = self.outbox:page(walk.row, self.fresh, n, out) end
     if ok then ok, err = self:keep_findings() end
     return ok, err
   end)
@@ -237,7 +254,7 @@ end
 
 --- Closes the sinks and the store.
 function Commit:close()
-  for _, sink in ipairs(self.sinks) do sink:close() end
+  for _, sink in ipairs(self.all) do sink:close() end
   self.store:close()
 end
 

@@ -4,11 +4,11 @@ local catalog = require "defendis.catalog"
 local check = require "defendis.check"
 local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
+local sinks = require "defendis.pipeline.sinks"
 local time = require "defendis.time"
 
 local file = {}
 
-local SINKS = { jsonl = require "defendis.sinks.jsonl" }
 local DAY_MS <const> = 86400000
 
 local function span(v)
@@ -52,6 +52,17 @@ local function sink(v)
   if type(v) ~= "table" or not v.options then return 'a sink such as jsonl{ path = "out/" } expected' end
 end
 
+local UNITS = { [""] = 1, KiB = 1 << 10, MiB = 1 << 20, GiB = 1 << 30 }
+
+local function bytes(text)
+  local n, unit = text:match("^(%d%d?%d?%d?%d?%d?%d?%d?%d?)(%a*)$")
+  return n and UNITS[unit] and math.tointeger(tonumber(n)) * UNITS[unit] or nil
+end
+
+local function size(v)
+  if type(v) ~= "string" or (bytes(v) or 0) == 0 then return 'a size such as "256MiB" expected' end
+end
+
 local function page_size(v)
   if math.type(v) ~= "integer" or v < 1 or v > 10000 then return "an integer from 1 to 10000 expected" end
 end
@@ -69,6 +80,8 @@ local SPEC = {
   rules = check.list(check.text),
   sinks = check.required(check.list(sink, 1)),
   store = check.required(check.text),
+  outbox = size,
+  give_up = span,
 }
 
 local function config(...) return nil, check.error("config", (...):format(select(2, ...))) end
@@ -120,27 +133,21 @@ function file.host()
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
-local function environment(made)
-  local env = {}
+local function environment(made, folder)
+  local env = sinks.constructors(folder)
+  -- HERE the module of secrets goes in as env.secret, for secret.env "NAME" and secret.file "path" among a sink's options
   -- Only notes what it was given: it is checked when the file has returned.
   function env.pipeline(options)
     made.line = debug.getinfo(2, "l").currentline
     made.options = options
     return options
   end
-  for name, kind in pairs(SINKS) do
-    env[name] = function(options)
-      local message, path = check.options(options, kind.OPTIONS)
-      if message then error(("%s: %s"):format(name, check.describe(message, path)), 2) end
-      return { kind = kind, options = options }
-    end
-  end
   return setmetatable(env, { __index = function(_, name) error(check.unknown(name, env, "name"), 2) end })
 end
 
-local function evaluate(path, text)
+local function evaluate(path, text, folder)
   local made = {}
-  local chunk, problem = load(text, "@" .. path, "t", environment(made))
+  local chunk, problem = load(text, "@" .. path, "t", environment(made, folder))
   if not chunk then return config("%s", problem) end
   local ok, fault = pcall(chunk)
   if not ok then return config("%s", type(fault) == "table" and fault.message or tostring(fault)) end
@@ -153,15 +160,16 @@ local function evaluate(path, text)
   return made.options
 end
 
---- Reads a pipeline file. Returns {path, folder, scope, datasets, since, until_day, step, settle_ms, lateness_ms, page_size,
--- concurrency, store, sinks = array, set = rules} with days since 1970-01-01, or nil, err (kind "config", file:line).
-function file.load(path)
+--- Reads a pipeline file. bare: without its sinks, which may need secrets. Returns {path, folder, scope, datasets, since, until_day,
+-- step, settle_ms, lateness_ms, page_size, concurrency, store, outbox = bytes, give_up_ms, sinks = array, set = rules} with days
+-- since 1970-01-01, or nil, err (kind "config", file:line).
+function file.load(path, bare)
   local text, err = read(path)
   if not text then return nil, err end
   local o
-  o, err = evaluate(path, text)
-  if not o then return nil, err end
   local folder = path:match("^(.*/)[^/]*$") or ""
+  o, err = evaluate(path, text, folder)
+  if not o then return nil, err end
   local sources, set
   sources, err = file.sources(o.rules or {}, folder)
   if not sources then return nil, err end
@@ -171,14 +179,11 @@ function file.load(path)
     since = core.api.days(o.since), until_day = o["until"] and core.api.days(o["until"]) or 0,
     step = time.span(o.window or "1d") // DAY_MS, settle_ms = time.span(o.settle or "1h"), lateness_ms = time.span(o.lateness or "2d"),
     page_size = o.page_size or 100, concurrency = o.concurrency or 8,
-    store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, sinks = {} }
-  local names = {}
-  for i, s in ipairs(o.sinks) do
-    local made = s.kind.new(s.options, folder)
-    if names[made.name] then return config("%s: the sink %s is listed twice", path, made.name) end
-    plan.sinks[i], names[made.name] = made, true
-  end
-  return plan
+    store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, outbox = bytes(o.outbox or "256MiB"),
+    give_up_ms = time.span(o.give_up or "60s") }
+  if bare then return plan end
+  plan.sinks, err = sinks.make(o.sinks, folder, path)
+  return plan.sinks and plan, err
 end
 
 return file

@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local client_module = require "defendis.client"
 local commit = require "defendis.pipeline.commit"
 local prefetch = require "defendis.pipeline.prefetch"
+local revive = require "defendis.pipeline.revive"
 local scope = require "defendis.pipeline.scope"
 local store = require "defendis.store"
 local walker = require "defendis.pipeline.walker"
@@ -121,6 +122,12 @@ local function problem_of(walk, err)
     kind = err.kind, message = err.message, request_id = err.request_id }
 end
 
+--- Between two pages: the sinks that are served from the outbox have their turn. Returns true, or nil, err when the walk must end.
+function Run:give_way()
+  if not self.commit.outbox then return true end
+  return self.commit.outbox:give_way()
+end
+
 -- All walks are over: drops what an earlier plan left open, and notes how far each stream is final. Returns true, or nil, err.
 function Run:settle_streams()
   for _, stream in ipairs(self.streams) do
@@ -150,15 +157,33 @@ function Run:walk_all()
       end
     else
       self.problems[#self.problems + 1] = problem_of(walk, err)
-      if FATAL[err.kind] then return nil, err end
+      if FATAL[err.kind] or err.fatal then return nil, err end
       if err.kind ~= "incomplete" and err.kind ~= "decode" then walk.stream.refused = true end
     end
   end
 end
 
+--- Finds out what there is to walk, and walks it. Returns true, or nil, err.
+function Run:work(client)
+  local err, ok
+  self.streams, err = scope.streams(self.plan, client)
+  if not self.streams then return nil, err end
+  local fields = {}
+  for _, stream in ipairs(self.streams) do
+    stream.fields = fields_of(self.set, stream)
+    stream.final = final_day(self, stream)
+    fields[stream.dataset] = stream.fields
+  end
+  ok, err = write_goal(self)
+  if ok then ok, err = revive.run(self.commit, fields) end
+  if not ok then return nil, err end
+  self.prefetch = prefetch.new(client, planner(self), self.plan.concurrency)
+  return self:walk_all()
+end
+
 --- Runs a pipeline once, up to the last window that is closed by now. plan: from file.load; options: {client = options for a client,
--- progress = function(run) or nil}. Returns a summary {windows, done, records, findings, late, problems, faults, streams}, and err when
--- the run had to stop early; or nil, err when it could not start.
+-- progress = function(run) or nil}. Returns a summary {windows, done, records, findings, late, problems, faults, sinks, notices}, and
+-- err when the run had to stop early; or nil, err when it could not start.
 function pipeline.run(plan, options)
   local client_options = { in_flight = plan.concurrency }
   for k, v in pairs(options.client or {}) do client_options[k] = v end
@@ -173,23 +198,23 @@ function pipeline.run(plan, options)
   state, err = store.open(plan.store, { exclusive = true })
   if not state then return nil, err end
   local run <close> = setmetatable({ plan = plan, set = plan.set, store = state, now = core.sys.wall_ms(), windows = 0, done = 0,
-    records = 0, problems = {}, progress = options.progress, commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS) }, Run)
+    records = 0, problems = {}, progress = options.progress,
+    commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS,
+    { outbox = plan.outbox, give_up_ms = plan.give_up_ms }) }, Run)
   local ok
   ok, err = run.commit:open(plan.datasets)
   if not ok then return nil, err end
-  run.streams, err = scope.streams(plan, client)
-  if not run.streams then return nil, err end
-  for _, stream in ipairs(run.streams) do
-    stream.fields = fields_of(plan.set, stream)
-    stream.final = final_day(run, stream)
+  local box = run.commit.outbox
+  if box then
+    ok, err = box:beside(function() return run:work(client) end)
+  else
+    ok, err = run:work(client)
   end
-  ok, err = write_goal(run)
-  if not ok then return nil, err end
-  run.prefetch = prefetch.new(client, planner(run), plan.concurrency)
-  ok, err = run:walk_all()
+  if not run.prefetch and not (box and box:has_news()) then return nil, err end
   local totals = run.commit.totals
   return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings, late = totals.late,
-    problems = run.problems, faults = totals.faults, dead = totals.dead, counters = plan.set.counters }, not ok and err or nil
+    problems = run.problems, faults = totals.faults, dead = totals.dead, counters = plan.set.counters,
+    sinks = box and box:summary() or {}, notices = run.commit.notices }, not ok and err or nil
 end
 
 Run.__close = function(self) self.commit:close() end

@@ -67,7 +67,7 @@ function Prefetch:current() return self.walks[1] or self:open() end
 function Prefetch:drop(walk, n)
   local page = walk.pages[n]
   if not page then return end
-  if page.id then core.client.cancel(page.id) end
+  if page.id then task.forget(page.id) end
   if page.answer then page.answer.page:close() end
   walk.pages[n] = nil
   self.outstanding = self.outstanding - 1

@@ -37,7 +37,8 @@ local function end_pass(run, walk, kind, reason)
     or ("the list kept changing during %d passes: %s"):format(PASSES, reason), { request_id = row.request_id })
 end
 
---- The walk over one window of one stream, or nil when there is nothing to do. run: {plan, store, commit, prefetch, tick}; from, to: days.
+--- The walk over one window of one stream, or nil when there is nothing to do. from, to: days; run: {plan, store, commit, prefetch,
+-- tick, give_way}.
 -- A walk: {row = the ledger's, stream, path, query, first = page, last = page or nil, pager, exact = every record that is new in this
 -- pass is so because this window was never walked}.
 function walker.new(run, stream, from, to)
@@ -143,6 +144,8 @@ local function is_gone(err, n) return n > 1 and (err.kind == "not_found" or err.
 local function walk_pass(run, walk)
   local n = walk.first
   while true do
+    local free, full = run:give_way()
+    if not free then return nil, full end
     local answer, step, detail = next_page(run, walk, n)
     if not answer then
       if not is_gone(step, n) then return nil, step end

@@ -8,7 +8,7 @@
 --     fault      { rule = normalizer's id, message }
 --     findings   of rules that need no history (element: see findings.lua)
 --     events     to be kept by (rule, group, time, id, member): six values each, one behind the other: the rule's key, time, group,
---                id, member, value; events.n is how many values
+--                id, member, value; events.n is how many values. set:events() has them as tables
 --     faults     { rule, message = "file:line: ..." }, of rules that raised; the record goes on
 --   set:evaluate(key, group, events, since_ms, state) -> findings, new_state
 --     events: array of, or iterator over, that key's and group's events, sorted by (time, id, member), covering
@@ -157,6 +157,16 @@ function Set:apply(dataset, record, meta)
     end
   end
   return result
+end
+
+--- What the last apply asks to remember: an array of { rule, group, time, id, member, value }, for evaluate.
+function Set:events()
+  local out, list = {}, self.result.events
+  for at = 1, list.n, 6 do
+    out[#out + 1] = { rule = list[at], time = list[at + 1], group = list[at + 2], id = list[at + 3], member = list[at + 4],
+      value = list[at + 5] }
+  end
+  return out
 end
 
 local function next_of(events)

@@ -1,10 +1,6 @@
 -- jsonl.lua: sink that appends JSON lines to files in a folder: one file per dataset, and findings.jsonl.
 -- Guarantee: exactly once. The sizes of the files are part of the page's transaction; what a crash left behind them is cut off.
---
--- A sink: new(options, folder) -> sink; sink.name; sink:open(state, kinds) -> true | nil, err; sink:write(kind, buffer) -> true | nil, err,
--- where kind is one of kinds (datasets and "findings") and buffer holds whole lines; sink:prepare() -> state to be committed | nil, err:
--- makes durable what it was given; sink:close(). The state is text, and what sink:open gets after a restart. After open it is
--- committed once before anything is written.
+-- Transactional; what that means stands in README.md. After open its state is committed once before anything is written.
 local core = require "defendis.core"
 local check = require "defendis.check"
 local stream, json = core.stream, core.json
@@ -23,11 +19,12 @@ local function new_owner()
 end
 
 jsonl.OPTIONS = { path = check.required(check.text) }
+jsonl.GUARANTEE = "exactly once: the sizes of the files are committed with each page"
 
---- options: {path = folder, made when missing}; folder: what a relative path counts from.
-function jsonl.new(options, folder)
+--- options: {path = folder, made when missing}; context.folder: what a relative path counts from.
+function jsonl.new(options, context)
   local path = options.path
-  if path:sub(1, 1) ~= "/" then path = folder .. path end
+  if path:sub(1, 1) ~= "/" then path = context.folder .. path end
   return setmetatable({ name = "jsonl:" .. options.path, path = (path:gsub("/+$", "")), files = {}, offsets = {}, dirty = {} }, Jsonl)
 end
 
@@ -38,18 +35,23 @@ function Jsonl:check_owner(state)
   local f = io.open(path, "rb")
   local owner = f and f:read("l")
   if f then f:close() end
+  if owner and not owner:find("^" .. ("%x"):rep(32) .. "$") then owner = nil end -- a power loss was while it was written
   self.owner = state and state.owner or new_owner()
+  self.owns = owner == self.owner
   if not state or not owner or owner == self.owner then return true end
   return nil, check.error("store", ("%s: another pipeline's state has written here since; give each pipeline a folder of its own, "
     .. "or remove %s when that state is gone"):format(self.path, path))
 end
 
+-- Durable before the first commit, and then left alone: a power loss must not leave the name of nobody there.
 function Jsonl:write_owner()
-  local f, problem = io.open(self.path .. "/" .. OWNER, "wb")
-  if not f then return nil, check.error("store", "cannot write " .. problem) end
-  f:write(self.owner, "\n")
-  f:close()
-  return true
+  if self.owns then return true end
+  local f <close>, err = stream.open(self.path .. "/" .. OWNER, 0)
+  if not f then return nil, err end
+  local ok
+  ok, err = f:write(self.owner .. "\n")
+  if not ok then return nil, err end
+  return f:sync()
 end
 
 -- Half a line that a lost state left would swallow the next one.
@@ -62,9 +64,23 @@ local function ends_within_line(path)
   return size > 0 and last ~= "\n"
 end
 
+-- Files are cut at the sizes that the state gives, so a size that the disk has spoiled must not be believed: the text carries its hash.
+local function pack(text) return text .. core.hash.sha256(text):sub(1, 16) end
+
+local function unpack(state)
+  if state:sub(-1) == "}" then return json.decode(state) end -- from before there was a hash
+  local text, sum = state:sub(1, -17), state:sub(-16)
+  if core.hash.sha256(text):sub(1, 16) == sum then return json.decode(text) end
+end
+
 -- A file that the state does not know is appended to from where it ends: it may hold what somebody still needs.
 function Jsonl:open(state, kinds)
-  state = state and assert(json.decode(state))
+  local known = state and unpack(state)
+  if state and not known then
+    return nil, check.error("store", ("state damaged: what it says of the files in %s is spoiled; restore a backup or run "
+      .. "`defendis state reset --all`"):format(self.path))
+  end
+  state = known
   self.offsets = state and state.files or {}
   local ok, err = stream.mkdir(self.path)
   if ok then ok, err = self:check_owner(state) end
@@ -97,7 +113,7 @@ function Jsonl:prepare()
     if not ok then return nil, err end
     self.offsets[kind], self.dirty[kind] = self.files[kind]:offset(), nil
   end
-  return assert(json.encode({ owner = self.owner, files = json.object(self.offsets) }, { sort_keys = true }))
+  return pack(assert(json.encode({ owner = self.owner, files = json.object(self.offsets) }, { sort_keys = true })))
 end
 
 function Jsonl:close()

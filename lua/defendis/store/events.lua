@@ -1,7 +1,13 @@
 -- events.lua: the part of the store that correlations stand on: events by group, and when each group last fired. Methods of defendis.store.
+--
+-- Events lie in the order in which they came, day by day for each rule, so that adding one touches the end of its day and nothing else;
+-- what is decided is sorted then. `at` is made of the rule's number (14 bits), the day (19) and a running number (30).
 local core = require "defendis.core"
+local check = require "defendis.check"
 
 local DAY_MS <const> = 86400000
+local RULES <const> = 16383
+local DAYS <const> = 262144 -- before and after 1970-01-01
 
 local events = {}
 
@@ -15,79 +21,97 @@ local function rule_key(self, rule)
   return key
 end
 
--- Adds an event to a correlation. value: number, string or nil. -> true when it is new, false when it was there (the
--- same time, id and member), or nil, err.
+-- The number of a rule in `at`, or nil when it has no events; made when `new`.
+local function rule_number(self, rule, new)
+  local no = self.rule_numbers[rule]
+  if no then return no end
+  no = self.db:row("SELECT no FROM event_rule WHERE rule = ?", rule_key(self, rule))
+  if not no and new then
+    no = (self.db:row "SELECT coalesce(max(no), 0) + 1 FROM event_rule")
+    if no > RULES then return nil, check.error("store", "too many different correlations have used this state; begin a new one") end
+    local ok, err = self.db:exec("INSERT INTO event_rule VALUES(?, ?)", no, rule_key(self, rule))
+    if not ok then return nil, err end
+  end
+  self.rule_numbers[rule] = no
+  return no
+end
+
+-- Where the events of a rule's day begin. Far days share one: times decide, not days.
+local function bucket(no, day)
+  if day < -DAYS then day = -DAYS end
+  if day >= DAYS then day = DAYS - 1 end
+  return no << 49 | day + DAYS << 30
+end
+
+-- The last place taken in a bucket.
+local function last_of(self, at)
+  local last = (self.db:row("SELECT max(at) FROM event WHERE at >= ? AND at < ?", at, at + (1 << 30)))
+  return last or at
+end
+
+-- Adds an event to a correlation. value: number, string or nil. -> rows written, or nil, err.
 function events:add_event(rule, grp, time_ms, id, member, value)
-  return self.db:insert_new("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    self.rule_keys[rule] or rule_key(self, rule), time_ms // DAY_MS, grp, time_ms, id, member or "", value)
+  local no, err = self.rule_numbers[rule]
+  if not no then
+    no, err = rule_number(self, rule, true)
+    if not no then return nil, err end
+  end
+  local at = bucket(no, time_ms // DAY_MS)
+  local last = (self.last_event[at] or last_of(self, at)) + 1
+  self.last_event[at] = last
+  return self.db:exec("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)", last, time_ms, grp, id, member or "", value)
+end
+
+-- The places of a rule's events in [from_ms, to_ms), as first and one behind the last; none when there are none.
+local function places(self, rule, from_ms, to_ms)
+  local no = rule_number(self, rule)
+  if not no then return 0, 0 end
+  return bucket(no, from_ms // DAY_MS), bucket(no, (to_ms - 1) // DAY_MS) + (1 << 30)
 end
 
 -- How many events a correlation has in [from_ms, to_ms).
 function events:count_events(rule, from_ms, to_ms)
-  return (self.db:row("SELECT count(*) FROM event WHERE rule = ? AND day BETWEEN ? AND ? AND time_ms >= ? AND time_ms < ?",
-    rule_key(self, rule), from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms))
+  local first, last = places(self, rule, from_ms, to_ms)
+  return (self.db:row("SELECT count(*) FROM event WHERE at >= ? AND at < ? AND time_ms >= ? AND time_ms < ?", first, last,
+    from_ms, to_ms))
 end
 
--- for grp in ...: the groups with an event in [from_ms, to_ms), in byte order.
-function events:groups_between(rule, from_ms, to_ms)
-  return self.db:rows([[SELECT DISTINCT grp FROM event
-    WHERE rule = ? AND day BETWEEN ? AND ? AND time_ms >= ? AND time_ms < ? ORDER BY grp]],
-    rule_key(self, rule), from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms)
-end
-
--- for time_ms, id, member, value in ...: a group's events in [from_ms, to_ms) by time, id and member. One seek for each
--- day that has events of the rule, so that the cost does not follow the events of other groups.
-function events:group_events(rule, grp, from_ms, to_ms)
-  return self.db:rows([[WITH RECURSIVE days(d) AS (SELECT min(day) FROM event WHERE rule = ?1 AND day >= ?3
-      UNION ALL SELECT (SELECT min(day) FROM event WHERE rule = ?1 AND day > d) FROM days WHERE d < ?4)
-    SELECT time_ms, id, member, value FROM days CROSS JOIN event
-    WHERE rule = ?1 AND day = d AND grp = ?2 AND time_ms >= ?5 AND time_ms < ?6 ORDER BY time_ms, id, member]],
-    rule_key(self, rule), grp, from_ms // DAY_MS, (to_ms - 1) // DAY_MS, from_ms, to_ms)
-end
-
--- Groups of consecutive rows.
+-- Groups of consecutive rows; a row that is there twice counts once.
 local function gather(next_row, state, _, closing)
   local grp, time, id, member, value = next_row(state)
   return function()
     if not grp then return nil end
-    local current, found, n = grp, {}, 0
+    local current, found, n, last = grp, {}, 0, nil
     repeat
-      n = n + 1
-      found[n] = { time = time, id = id, member = member, value = value }
+      if not last or last.time ~= time or last.id ~= id or last.member ~= member then
+        last = { time = time, id = id, member = member, value = value }
+        n = n + 1
+        found[n] = last
+      end
       grp, time, id, member, value = next_row(state)
     until grp ~= current
     return current, found
   end, nil, nil, closing
 end
 
--- for grp, found in ...: the groups with an event in [from_ms, to_ms) and at least `least` in [from_ms - back_ms, to_ms), each with the
--- latter as an array of {time, id, member, value} by time, id and member. Sorts them all at once unless most would only be history;
--- then `least` is not heeded.
+-- for grp, found in ...: the groups with an event in [from_ms, to_ms) and at least `least` in [from_ms - back_ms, to_ms), in byte
+-- order, each with the latter as an array of {time, id, member, value} by time, id and member.
 function events:each_group(rule, back_ms, from_ms, to_ms, least)
-  local first = from_ms - back_ms
-  if back_ms <= 4 * (to_ms - from_ms) then
-    return gather(self.db:rows([[SELECT grp, time_ms, id, member, value FROM event
-      WHERE rule = ?1 AND day BETWEEN ?2 AND ?3 AND time_ms >= ?4 AND time_ms < ?5 AND grp IN (
-        SELECT grp FROM event WHERE rule = ?1 AND day BETWEEN ?2 AND ?3 AND time_ms >= ?4 AND time_ms < ?5
-        GROUP BY grp HAVING count(*) >= ?6 AND max(time_ms) >= ?7)
-      ORDER BY grp, time_ms, id, member]], rule_key(self, rule), first // DAY_MS, (to_ms - 1) // DAY_MS, first, to_ms, least or 1, from_ms))
-  end
-  local groups, state, control, closing = self:groups_between(rule, from_ms, to_ms)
-  return function()
-    control = groups(state, control)
-    if not control then return nil end
-    local found = {}
-    for time, id, member, value in self:group_events(rule, control, first, to_ms) do
-      found[#found + 1] = { time = time, id = id, member = member, value = value }
-    end
-    return control, found
-  end, nil, nil, closing
+  local from = math.max(from_ms - back_ms, math.mininteger + back_ms)
+  local first, last = places(self, rule, from, to_ms)
+  return gather(self.db:rows([[SELECT grp, time_ms, id, member, value FROM event
+    WHERE at >= ?1 AND at < ?2 AND time_ms >= ?3 AND time_ms < ?4 AND grp IN (
+      SELECT grp FROM event WHERE at >= ?1 AND at < ?2 AND time_ms >= ?3 AND time_ms < ?4
+      GROUP BY grp HAVING count(*) >= ?5 AND max(time_ms) >= ?6)
+    ORDER BY grp, time_ms, id, member]], first, last, from, to_ms, least or 1, from_ms))
 end
 
 -- Forgets the events of days that ended before before_ms (whole days, so that it costs what it removes), or the
 -- firing states older than before_ms. -> rows removed, or nil, err.
 function events:drop_events(rule, before_ms)
-  return self.db:exec("DELETE FROM event WHERE rule = ? AND day < ?", rule_key(self, rule), before_ms // DAY_MS)
+  local no = rule_number(self, rule)
+  if not no then return 0 end
+  return self.db:exec("DELETE FROM event WHERE at >= ? AND at < ?", bucket(no, -DAYS), bucket(no, before_ms // DAY_MS))
 end
 function events:drop_fired(rule, before_ms)
   return self.db:exec("DELETE FROM fired WHERE rule = ? AND time_ms < ?", rule_key(self, rule), before_ms)
