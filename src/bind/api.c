@@ -1,6 +1,8 @@
-/* api.c: the pager and the window planner, as Lua sees them. */
+/* api.c: the pager, the window planner and the backoff, as Lua sees them. */
 #include <string.h>
+#include <unistd.h>
 
+#include "api/backoff.h"
 #include "api/envelope.h"
 #include "api/pager.h"
 #include "api/window.h"
@@ -149,6 +151,14 @@ static int l_date(lua_State *L) {
   return 1;
 }
 
+/* core.api.backoff(n) -> milliseconds to wait before the n-th retry, counted from 0: full jitter, at most a minute */
+static int l_backoff(lua_State *L) {
+  df_rng *rng = lua_touserdata(L, lua_upvalueindex(1));
+  lua_Integer n = luaL_checkinteger(L, 1);
+  lua_pushinteger(L, df_backoff_delay(rng, n < 0 ? 0 : n > 60 ? 60 : (int)n)); /* [n, ms] */
+  return 1;
+}
+
 /* Neither type holds anything that must be freed. */
 static int l_nothing(lua_State *L) {
   (void)L;
@@ -162,5 +172,9 @@ int df_open_api(lua_State *L) {
   df_open_class(L, PAGER, pager, l_nothing);
   df_open_class(L, WINDOWS, windows, l_nothing);
   luaL_newlib(L, functions); /* [functions] */
+  df_rng *rng = lua_newuserdatauv(L, sizeof *rng, 0); /* [functions, rng] */
+  rng->state = (uint64_t)df_clock_wall_ms() << 20 ^ (uint64_t)getpid() ^ (uint64_t)(uintptr_t)rng;
+  lua_pushcclosure(L, l_backoff, 1);  /* [functions, f] */
+  lua_setfield(L, -2, "backoff");     /* [functions] */
   return 1;
 }

@@ -193,10 +193,12 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg) {
   return len;
 }
 
-static int add_header(transfer *t, const char *name, const char *value) {
+/* A line of up to three parts. It is made in one piece, so that no copy of a secret stays in memory given back. */
+static int add_header(transfer *t, const char *a, const char *b, const char *c) {
   df_buf line = {0};
   int rc = -1;
-  if (df_buf_puts(&line, name) == 0 && df_buf_puts(&line, value) == 0 && df_buf_str(&line) != NULL) {
+  if (df_buf_reserve(&line, strlen(a) + strlen(b) + strlen(c) + 1) == 0 && df_buf_puts(&line, a) == 0 && df_buf_puts(&line, b) == 0 &&
+      df_buf_puts(&line, c) == 0 && df_buf_str(&line) != NULL) {
     struct curl_slist *more = api.slist_append(t->headers, line.data);
     if (more != NULL) {
       t->headers = more;
@@ -206,6 +208,18 @@ static int add_header(transfer *t, const char *name, const char *value) {
   if (line.data != NULL) explicit_bzero(line.data, line.cap);
   df_buf_free(&line);
   return rc;
+}
+
+static int add_headers(transfer *t, const df_http_request *r) {
+  static const char json[] = "application/json";
+  if (add_header(t, "Accept: ", json, "") != 0) return -1;
+  if (r->secret != NULL && add_header(t, "Authorization: ", r->scheme, r->secret) != 0) return -1;
+  if (r->body != NULL && (add_header(t, "Content-Type: ", r->content_type != NULL ? r->content_type : json, "") != 0 ||
+                          add_header(t, "Expect:", "", "") != 0))
+    return -1;
+  for (const char *line = r->lines; line < r->lines + r->lines_len; line += strlen(line) + 1)
+    if (add_header(t, line, "", "") != 0) return -1;
+  return 0;
 }
 
 /* libcurl's own sockets would be inherited by whatever a script's host starts. */
@@ -225,9 +239,9 @@ static void set_options(transfer *t, const df_http_request *r) {
   api.easy_setopt(e, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
   api.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 #if LIBCURL_VERSION_NUM >= 0x075500
-  api.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->loopback ? "http,https" : "https");
+  api.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->plain ? "http,https" : "https");
 #else
-  api.easy_setopt(e, CURLOPT_PROTOCOLS, r->loopback ? (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS) : (long)CURLPROTO_HTTPS);
+  api.easy_setopt(e, CURLOPT_PROTOCOLS, r->plain ? (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS) : (long)CURLPROTO_HTTPS);
 #endif
   api.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
   api.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -246,16 +260,22 @@ static void set_options(transfer *t, const df_http_request *r) {
   api.easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
   api.easy_setopt(e, CURLOPT_HEADERDATA, t);
   api.easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
-  /* a proxy would see the key of a plain-http loopback request */
-  if (r->loopback) api.easy_setopt(e, CURLOPT_PROXY, "");
+  /* a proxy would see the key of a plain-http request */
+  if (r->plain) api.easy_setopt(e, CURLOPT_PROXY, "");
   if (r->body != NULL) {
     api.easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
     api.easy_setopt(e, CURLOPT_COPYPOSTFIELDS, r->body);
   }
+  if (r->ca_file != NULL) {
+    api.easy_setopt(e, CURLOPT_CAINFO, r->ca_file);
+    api.easy_setopt(e, CURLOPT_CAPATH, NULL); /* or the system's authorities would count as well */
+  }
+  if (r->cert_file != NULL) api.easy_setopt(e, CURLOPT_SSLCERT, r->cert_file);
+  if (r->key_file != NULL) api.easy_setopt(e, CURLOPT_SSLKEY, r->key_file);
   if (strcmp(r->method, "GET") != 0) {
     api.easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
     /* a request that dies without an answer on a used connection is sent again by libcurl; a write may have been done */
-    api.easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+    if (!r->repeatable) api.easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
   }
 }
 
@@ -281,9 +301,7 @@ int df_http_start(df_http *h, const df_http_request *r, df_error *err) {
   t->next = h->active;
   h->active = t;
   h->active_count++;
-  int ok = (t->easy = api.easy_init()) != NULL && add_header(t, "Accept: ", "application/json") == 0;
-  if (ok && r->bearer != NULL) ok = add_header(t, "Authorization: Bearer ", r->bearer) == 0;
-  if (ok && r->body != NULL) ok = add_header(t, "Content-Type: ", "application/json") == 0 && add_header(t, "Expect:", "") == 0;
+  int ok = (t->easy = api.easy_init()) != NULL && add_headers(t, r) == 0;
   if (ok) {
     set_options(t, r);
     ok = api.multi_add_handle(h->multi, t->easy) == CURLM_OK;

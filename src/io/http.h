@@ -26,12 +26,19 @@ typedef struct df_http_pool df_http_pool;
 typedef struct df_http_request {
   const char *method;
   const char *url;
-  const char *bearer; /* API key, or NULL for none */
-  const char *body;   /* JSON, or NULL for none */
+  const char *scheme; /* "Bearer "...: what stands before the secret in Authorization */
+  const char *secret; /* API key or token, or NULL for none */
+  const char *content_type; /* NULL: application/json */
+  const char *lines; /* further header lines, each ended by a NUL */
+  size_t lines_len;
+  const char *body;   /* or NULL for none */
   size_t body_len;
+  const char *ca_file;             /* PEM; who signs for the peer, instead of the system's authorities */
+  const char *cert_file, *key_file; /* PEM; the client's own certificate and its key */
   int64_t timeout_ms; /* for the whole transfer, over 0 */
   size_t max_body;    /* cap on the decompressed body, bytes; 0: 64 MiB */
-  int loopback;       /* the peer is on loopback: no proxy is asked */
+  int plain;          /* http may be spoken, and no proxy is asked */
+  int repeatable;     /* may arrive twice: a used connection is good enough, as it is for GET */
   df_http_pool *pool; /* borrowed; NULL: the connections that belong to nobody */
   void *tag;          /* handed back with the answer */
 } df_http_request;
@@ -67,7 +74,8 @@ void df_http_free(df_http *h);
 int df_http_pool_new(df_http_pool **out, df_error *err);
 void df_http_pool_free(df_http_pool *pool);
 
-/* Starts a transfer. What is not a GET gets a connection of its own and is never sent twice. Redirects are never followed, certificates always checked, TLS 1.2 or newer. */
+/* Starts a transfer. What is neither a GET nor repeatable gets a connection of its own and is never sent twice.
+   Redirects are never followed, certificates always checked, TLS 1.2 or newer. */
 int df_http_start(df_http *h, const df_http_request *r, df_error *err);
 
 /* Drops the transfer with this tag, if it is under way. */

@@ -11,15 +11,13 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/http.h"
+#include "job/target.h"
 
-#define VENDOR_URL "https://api.defendis.ai"
 enum { DEFAULT_TIMEOUT_MS = 120000, DEFAULT_IN_FLIGHT = 8 };
 
 typedef struct client {
   uint32_t id;
-  char *base_url;
-  df_secret *key;     /* NULL: key_error says why there is none */
-  df_error key_error;
+  df_target target;
   df_ratelimit limiter;
   int64_t timeout_ms;
   int max_attempts, max_in_flight, in_flight;
@@ -32,8 +30,9 @@ typedef struct call {
   client *client; /* NULL: a timer */
   df_fetch fetch;
   char method[8];
-  df_buf url, body;
-  int no_key, on_wire, done;
+  df_buf url, lines, body;
+  char content_type[DF_CONTENT_TYPE_MAX];
+  int no_key, repeatable, on_wire, done;
   int64_t started, due, sent_at;
   df_completion *completion;
   struct call *next;
@@ -60,8 +59,7 @@ static char *copy_text(const char *text) { return text != NULL ? strdup(text) : 
 
 static void free_client(client *c) {
   df_http_pool_free(c->pool);
-  df_secret_free(c->key);
-  free(c->base_url);
+  df_target_free(&c->target);
   free(c);
 }
 
@@ -82,34 +80,23 @@ static void free_call(local *l, call *c) {
   take_off_wire(l, c);
   df_completion_free(c->completion);
   df_buf_free(&c->url);
+  df_buf_free(&c->lines);
   df_buf_free(&c->body);
   free(c);
 }
 
-static const char *first_text(const char *a, const char *b, const char *c, const char *d) {
-  if (a != NULL) return a;
-  if (b != NULL) return b;
-  return c != NULL && *c != '\0' ? c : d;
-}
-
 static int open_client(df_port *port, uint32_t *id, const df_client_options *o, df_error *err) {
   local *l = (local *)port;
-  const char *url = first_text(o->base_url, l->default_url, getenv("DEFENDIS_BASE_URL"), VENDOR_URL);
-  if (df_base_url_check(url, err) != 0) return -1;
   client *c = calloc(1, sizeof *c);
-  if (c == NULL || (c->base_url = strdup(url)) == NULL) {
-    free(c);
-    return df_fail(err, DF_LIMIT, "out of memory");
-  }
+  if (c == NULL) return df_fail(err, DF_LIMIT, "out of memory");
   c->timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : DEFAULT_TIMEOUT_MS;
   c->max_attempts = o->max_attempts;
   c->max_in_flight = o->max_in_flight > 0 ? o->max_in_flight : DEFAULT_IN_FLIGHT;
-  if (df_ratelimit_init(&c->limiter, o->per_second, 0, err) != 0) {
+  if (df_target_init(&c->target, o, l->default_url, l->default_key_file, err) != 0 ||
+      df_ratelimit_init(&c->limiter, o->per_second, 0, err) != 0) {
     free_client(c);
     return -1;
   }
-  /* a call that needs no key works without one; the others say what is wrong with it */
-  if (df_secret_find_api_key(&c->key, o->api_key_file != NULL ? o->api_key_file : l->default_key_file, &c->key_error) != 0) c->key = NULL;
   c->id = *id = ++l->last_client;
   c->next = l->clients;
   l->clients = c;
@@ -122,25 +109,30 @@ static client *find_client(local *l, uint32_t id) {
   return c;
 }
 
+/* For messages and the log: "GET /api/v1/x", or "POST host:port/x" for an endpoint: more of its URL may be a secret. */
+static void describe(char *to, size_t size, const client *c, const df_call *k) {
+  const char *host = strstr(c->target.url, "://") + 3;
+  int width = c->target.kind == DF_BASE_API ? 0 : (int)strcspn(host, "/");
+  snprintf(to, size, "%s %.*s%s", k->method, width, host, k->path);
+}
+
 static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   c->client = find_client(l, k->client);
   if (c->client == NULL) return df_fail(err, DF_CONFIG, "the client is closed");
-  if (!k->no_key && c->client->key == NULL) {
-    *err = c->client->key_error;
-    return -1;
-  }
-  df_request rq = {.base = c->client->base_url, .path = k->path, .path_len = strlen(k->path), .params = k->params, .n_params = k->param_count};
-  if (df_method_check(k->method, err) != 0 || df_request_url(&c->url, &rq, err) != 0) return -1;
+  if (df_target_prepare(&c->client->target, k, &c->url, &c->lines, err) != 0) return -1;
   if (k->body != NULL && (df_buf_add(&c->body, k->body, k->body_len) != 0 || df_buf_str(&c->body) == NULL))
     return df_fail(err, DF_LIMIT, "out of memory");
   snprintf(c->method, sizeof c->method, "%s", k->method);
+  if (k->content_type != NULL) snprintf(c->content_type, sizeof c->content_type, "%s", k->content_type);
   char what[128];
-  snprintf(what, sizeof what, "%s %s", k->method, k->path);
+  describe(what, sizeof what, c->client, k);
   int is_get = strcmp(k->method, "GET") == 0;
+  c->repeatable = is_get || k->repeatable;
   df_fetch_policy policy = {.max_attempts = c->client->max_attempts,
                             .deadline = c->started + (k->timeout_ms > 0 ? k->timeout_ms : c->client->timeout_ms),
-                            .idempotent = is_get,
+                            .idempotent = c->repeatable,
                             .allow_empty = !is_get,
+                            .any_status = k->decode == DF_DECODE_TEXT,
                             .what = what};
   df_fetch_init(&c->fetch, &policy, &c->client->limiter, l->seed ^ (l->last_call * UINT64_C(0x9E3779B97F4A7C15)));
   return 0;
@@ -216,11 +208,12 @@ static void complete(call *c, int64_t now) {
   if (c->client == NULL) return;
   d->attempts = c->fetch.attempts;
   d->status = c->fetch.status;
+  d->retry_after_ms = c->fetch.retry_after;
+  df_secret_redact(&d->body); /* a server may echo what it was sent */
   if (c->fetch.step == DF_FETCH_FAILED) {
     d->rc = -1;
     d->error = c->fetch.error;
-    df_secret_redact_text(d->error.message); /* a server may echo what it was sent */
-    df_secret_redact(&d->body);
+    df_secret_redact_text(d->error.message);
     df_json_free(d->doc);
     d->doc = NULL;
   }
@@ -254,12 +247,16 @@ static int start_request(local *l, call *c, int64_t now, df_error *err) {
   int64_t left = c->fetch.policy.deadline - now;
   df_http_request r = {.method = c->method,
                        .url = c->url.data,
-                       .bearer = c->no_key ? NULL : df_secret_bytes(c->client->key),
+                       .content_type = c->content_type[0] != '\0' ? c->content_type : NULL,
+                       .lines = c->lines.data,
+                       .lines_len = c->lines.len,
                        .body = c->body.data,
                        .body_len = c->body.len,
                        .timeout_ms = left > 0 ? left : 1,
-                       .loopback = strncmp(c->client->base_url, "http:", 5) == 0,
+                       .repeatable = c->repeatable,
                        .tag = c};
+  df_target_apply(&c->client->target, &r);
+  if (c->no_key) r.secret = NULL;
   if (l->http == NULL && df_http_new(&l->http, err) != 0) return -1;
   if (c->client->pool == NULL && df_http_pool_new(&c->client->pool, err) != 0) return -1;
   r.pool = c->client->pool;
@@ -314,6 +311,12 @@ static const df_transport transports[] = {[DF_HTTP_OK] = DF_TRANSPORT_OK,       
                                           [DF_HTTP_TLS] = DF_TRANSPORT_TLS,         [DF_HTTP_TIMEOUT] = DF_TRANSPORT_TIMEOUT,
                                           [DF_HTTP_BROKEN] = DF_TRANSPORT_BROKEN,   [DF_HTTP_TOO_BIG] = DF_TRANSPORT_TOO_LARGE};
 
+static void keep_text(call *c, df_http_answer *a) {
+  df_buf_free(&c->completion->body);
+  c->completion->body = a->body;
+  a->body = (df_buf){0};
+}
+
 /* The fields of an error's body go to the judge as text; the body itself to the caller. */
 static void judge_error_body(call *c, df_http_answer *a, df_answer *out, int64_t now, int64_t wall) {
   char text[7][512];
@@ -333,9 +336,7 @@ static void judge_error_body(call *c, df_http_answer *a, df_answer *out, int64_t
   df_fetch_answer(&c->fetch, now, wall, out);
   df_json_free(doc);
   df_buf_free(&copy);
-  df_buf_free(&c->completion->body);
-  c->completion->body = a->body;
-  a->body = (df_buf){0};
+  keep_text(c, a);
 }
 
 static const char *header(const df_http_answer *a, df_http_header h) { return a->headers[h][0] != '\0' ? a->headers[h] : NULL; }
@@ -356,14 +357,18 @@ static void on_answer(call *c, df_http_answer *a) {
   snprintf(d->request_id, sizeof d->request_id, "%.128s", a->headers[DF_H_REQUEST_ID]);
   df_json_free(d->doc);
   d->doc = NULL;
-  if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
+  if (d->decode == DF_DECODE_TEXT) {
+    df_fetch_answer(&c->fetch, now, wall, &out);
+    keep_text(c, a);
+  } else if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
     decode_body(c, a, &out);
     df_fetch_answer(&c->fetch, now, wall, &out);
   } else {
     judge_error_body(c, a, &out, now, wall);
   }
+  const char *url = c->client->target.kind == DF_BASE_API ? c->url.data + strlen(c->client->target.url) : strchr(c->fetch.what, ' ') + 1;
   df_log_field fields[] = {{"method", c->method, 0},
-                           {"url", c->url.data + strlen(c->client->base_url), 0},
+                           {"url", url, 0},
                            {"status", NULL, a->status},
                            {"outcome", a->outcome == DF_HTTP_OK ? "answered" : a->detail, 0},
                            {"request_id", d->request_id, 0},
