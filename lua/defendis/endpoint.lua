@@ -32,11 +32,12 @@ local function scheme(v)
   if type(v) ~= "string" or not v:find "^[%w_-]+$" then return 'one word such as "Bearer" expected' end
 end
 
---- The settings that every HTTP sink takes as they are: name -> validator.
+--- The settings that a sink's user has a say in: name -> validator.
 endpoint.OPTIONS = {
   url = check.required(check.text),
   headers = headers,
   timeout = number(0.001, 86400),
+  max_attempts = number(1, 100),
   ca_file = check.text,
   cert_file = check.text,
   key_file = check.text,
@@ -46,7 +47,6 @@ endpoint.OPTIONS = {
 local OPTIONS = {
   secret = secret.check,
   scheme = scheme,
-  max_attempts = number(1, 100),
   in_flight = number(1, 64),
 }
 for name, validator in pairs(endpoint.OPTIONS) do OPTIONS[name] = validator end
@@ -64,25 +64,6 @@ function endpoint.open(options)
   local handle, err = core.endpoint.open(options)
   if not handle then return nil, err end
   return setmetatable({ handle = handle }, Endpoint)
-end
-
---- The options of a sink that are an endpoint's, for open. folder: what relative paths count from; more: table of further options.
-function endpoint.settings(options, folder, more)
-  local out = {}
-  for name in pairs(endpoint.OPTIONS) do
-    local value = options[name]
-    if value and name:find "_file$" and value:sub(1, 1) ~= "/" then value = folder .. value end
-    out[name] = value
-  end
-  for name, value in pairs(more or {}) do out[name] = value end
-  return out
-end
-
---- The host and port of a URL: what a sink is named by.
-function endpoint.place(url)
-  local plain, place = url:match "^(%a+)://([^/]*)"
-  if not place then return url end
-  return place:find ":%d+$" and place or place .. (plain:lower() == "http" and ":80" or ":443")
 end
 
 Endpoint.__close = function(self) self.handle:close() end
@@ -107,33 +88,6 @@ function methods:send(request)
     return nil, err
   end
   return answer
-end
-
-local KINDS = { [401] = "auth", [403] = "auth", [404] = "not_found", [408] = "timeout", [413] = "too_big", [429] = "rate_limit" }
-local REMEDIES = {
-  [401] = "check the token", [403] = "check the token and what it may do", [404] = "check the url",
-  [413] = "the batch is too big",
-}
-
--- A server's words as one short line of UTF-8.
-local function clean(words)
-  words = tostring(words):gsub("%c", " ")
-  if not utf8.len(words) then words = words:gsub("[\x80-\xff]", "?") end
-  return #words <= 200 and words or words:sub(1, (utf8.offset(words, 0, 201)) - 1)
-end
-
---- The error that an answer is to a sink: what its status means, whether to come back, and when. what: "splunk_hec: ..." for the message;
--- words: the server's own, or nil.
-function endpoint.refusal(answer, what, words)
-  local status = answer.status
-  local again = status == 408 or status == 429 or status >= 500
-  local message = ("%s answered %d%s"):format(what, status, words and ": " .. clean(words) or "")
-  local remedy = REMEDIES[status]
-  if status >= 300 and status < 400 then remedy = "redirects are not followed; set the url to the address itself" end
-  return check.error(KINDS[status] or (status >= 500 and "unavailable" or status < 400 and "config" or "invalid"),
-    remedy and message .. "; " .. remedy or message,
-    { status = status, attempts = answer.attempts, request_id = answer.request_id ~= "" and answer.request_id or nil, retryable = again,
-      retry_at = again and answer.retry_after and core.sys.wall_ms() + math.ceil(answer.retry_after * 1000) or nil })
 end
 
 return endpoint
