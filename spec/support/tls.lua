@@ -37,14 +37,16 @@ function tls.certificate(ca, name, address)
   return path .. ".pem", path .. ".key"
 end
 
---- Starts `openssl s_server`; flags: its own, such as "-www". Returns its port.
+--- Starts `openssl s_server`; flags: its own, such as "-www". Returns its port, and what it prints: without flags, what it was sent.
 function tls.serve(cert, key, flags)
-  local pipe = assert(io.popen(("echo $$; exec openssl s_server -accept 127.0.0.1:0 -cert '%s' -key '%s' %s 2>&1 </dev/null"):format(
-    cert, key, flags or "-www")))
+  local fifo = dir .. "/stdin" -- one that never ends: at the end of its input it would close connections
+  os.execute(("[ -p '%s' ] || mkfifo '%s'"):format(fifo, fifo))
+  local pipe = assert(io.popen(("echo $$; exec openssl s_server -accept 127.0.0.1:0 -cert '%s' -key '%s' %s 2>&1 <>'%s'"):format(
+    cert, key, flags or "", fifo)))
   servers[#servers + 1] = { pid = pipe:read "l", pipe = pipe }
   for line in pipe:lines() do
     local port = line:match "^ACCEPT.-:(%d+)$"
-    if port then return port end
+    if port then return math.tointeger(port), pipe, servers[#servers].pid end
   end
   error "openssl s_server did not start"
 end

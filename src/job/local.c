@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "io/http.h"
 #include "job/target.h"
+#include "job/words.h"
 
 enum { DEFAULT_TIMEOUT_MS = 120000, DEFAULT_IN_FLIGHT = 8 };
 
@@ -22,16 +23,20 @@ typedef struct client {
   int64_t timeout_ms;
   int max_attempts, max_in_flight, in_flight;
   df_http_pool *pool; /* NULL until a request is sent */
+  df_connection *connection; /* of a stream, NULL while it is closed */
+  struct call *sending;      /* its bytes are going out */
   struct client *next;
 } client;
 
 typedef struct call {
   const void *owner;
   client *client; /* NULL: a timer */
+  df_op op;
   df_fetch fetch;
   char method[8];
   df_buf url, lines, body;
   char content_type[DF_CONTENT_TYPE_MAX];
+  size_t sent; /* of body, on a stream */
   int no_key, repeatable, on_wire, done;
   int64_t started, due, sent_at;
   df_completion *completion;
@@ -58,6 +63,7 @@ void df_completion_free(df_completion *c) {
 static char *copy_text(const char *text) { return text != NULL ? strdup(text) : NULL; }
 
 static void free_client(client *c) {
+  df_connection_free(c->connection);
   df_http_pool_free(c->pool);
   df_target_free(&c->target);
   free(c);
@@ -70,6 +76,13 @@ static void take_off_wire(local *l, call *c) {
   c->client->in_flight--;
 }
 
+/* What was to follow on it must not: half a message may be out. */
+static void drop_connection(client *c) {
+  df_connection_free(c->connection);
+  c->connection = NULL;
+  c->sending = NULL;
+}
+
 static void free_call(local *l, call *c) {
   for (call **p = &l->first; *p != NULL; p = &(*p)->next)
     if (*p == c) {
@@ -78,6 +91,7 @@ static void free_call(local *l, call *c) {
       break;
     }
   take_off_wire(l, c);
+  if (c->client != NULL && c->client->sending == c) drop_connection(c->client);
   df_completion_free(c->completion);
   df_buf_free(&c->url);
   df_buf_free(&c->lines);
@@ -113,12 +127,14 @@ static client *find_client(local *l, uint32_t id) {
 static void describe(char *to, size_t size, const client *c, const df_call *k) {
   const char *host = strstr(c->target.url, "://") + 3;
   int width = c->target.kind == DF_BASE_API ? 0 : (int)strcspn(host, "/");
-  snprintf(to, size, "%s %.*s%s", k->method, width, host, k->path);
+  snprintf(to, size, "%s %.*s%s", k->op == DF_OP_REQUEST ? k->method : "connect", width, host, k->path);
 }
 
 static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   c->client = find_client(l, k->client);
   if (c->client == NULL) return df_fail(err, DF_CONFIG, "the client is closed");
+  if ((c->op != DF_OP_REQUEST) != c->client->target.stream)
+    return df_fail(err, DF_CONFIG, "requests are not for a stream, and bytes for nothing else");
   if (df_target_prepare(&c->client->target, k, &c->url, &c->lines, err) != 0) return -1;
   if (k->body != NULL && (df_buf_add(&c->body, k->body, k->body_len) != 0 || df_buf_str(&c->body) == NULL))
     return df_fail(err, DF_LIMIT, "out of memory");
@@ -146,6 +162,7 @@ static int submit(df_port *port, uint64_t *id, const df_call *k, df_error *err) 
     return df_fail(err, DF_LIMIT, "out of memory");
   }
   c->owner = k->owner;
+  c->op = k->op;
   c->no_key = k->no_key;
   c->started = df_clock_mono_ms();
   c->due = c->started + k->timeout_ms;
@@ -260,6 +277,7 @@ static int start_request(local *l, call *c, int64_t now, df_error *err) {
   if (l->http == NULL && df_http_new(&l->http, err) != 0) return -1;
   if (c->client->pool == NULL && df_http_pool_new(&c->client->pool, err) != 0) return -1;
   r.pool = c->client->pool;
+  r.connect_only = c->op == DF_OP_CONNECT;
   return df_http_start(l->http, &r, err);
 }
 
@@ -274,22 +292,6 @@ static void send_request(local *l, call *c, int64_t now) {
     c->fetch.error = err;
     complete(c, now);
   }
-}
-
-/* Text of one member of an error's body: a string, or a number as it is written. NULL when there is none. A server may
-   echo what it was sent: secrets go before the text is cut, or the first part of one could stay. */
-static const char *member(df_json *doc, const char *name, char *to, size_t size) {
-  size_t len;
-  df_json_ref at = df_json_get(doc, 0, name, strlen(name));
-  df_json_kind kind = df_json_type(doc, at);
-  if (at == 0 || (kind != DF_JSON_STRING && kind != DF_JSON_NUMBER)) return NULL;
-  const char *text = kind == DF_JSON_STRING ? df_json_text(doc, at, &len) : df_json_span(doc, at, &len);
-  df_buf whole = {0};
-  if (text == NULL || df_buf_add(&whole, text, len) != 0) return NULL;
-  df_secret_redact(&whole);
-  snprintf(to, size, "%.*s", (int)(whole.len < size ? whole.len : size - 1), whole.len > 0 ? whole.data : "");
-  df_buf_free(&whole);
-  return to;
 }
 
 static void decode_body(call *c, df_http_answer *a, df_answer *out) {
@@ -317,28 +319,6 @@ static void keep_text(call *c, df_http_answer *a) {
   a->body = (df_buf){0};
 }
 
-/* The fields of an error's body go to the judge as text; the body itself to the caller. */
-static void judge_error_body(call *c, df_http_answer *a, df_answer *out, int64_t now, int64_t wall) {
-  char text[7][512];
-  df_json *doc = NULL;
-  df_buf copy = {0};
-  df_error err;
-  if (a->body.len > 0 && df_buf_add(&copy, a->body.data, a->body.len) == 0 && df_json_parse(&doc, &copy, NULL, &err) == 0 &&
-      df_json_type(doc, 0) == DF_JSON_OBJECT) {
-    out->error = member(doc, "error", text[0], sizeof text[0]);
-    out->message = member(doc, "message", text[1], sizeof text[1]);
-    out->reason = member(doc, "reason", text[2], sizeof text[2]);
-    out->state = member(doc, "status", text[3], sizeof text[3]);
-    out->metric = member(doc, "metric", text[4], sizeof text[4]);
-    out->used = member(doc, "used", text[5], sizeof text[5]);
-    out->limit = member(doc, "limit", text[6], sizeof text[6]);
-  }
-  df_fetch_answer(&c->fetch, now, wall, out);
-  df_json_free(doc);
-  df_buf_free(&copy);
-  keep_text(c, a);
-}
-
 static const char *header(const df_http_answer *a, df_http_header h) { return a->headers[h][0] != '\0' ? a->headers[h] : NULL; }
 
 static void on_answer(call *c, df_http_answer *a) {
@@ -357,6 +337,13 @@ static void on_answer(call *c, df_http_answer *a) {
   snprintf(d->request_id, sizeof d->request_id, "%.128s", a->headers[DF_H_REQUEST_ID]);
   df_json_free(d->doc);
   d->doc = NULL;
+  if (a->connection != NULL) {
+    drop_connection(c->client);
+    c->client->connection = a->connection;
+    c->client->pool = NULL; /* it went with the connection */
+    a->connection = NULL;
+    out.status = 200; /* what is told of a connection that stands */
+  }
   if (d->decode == DF_DECODE_TEXT) {
     df_fetch_answer(&c->fetch, now, wall, &out);
     keep_text(c, a);
@@ -364,7 +351,10 @@ static void on_answer(call *c, df_http_answer *a) {
     decode_body(c, a, &out);
     df_fetch_answer(&c->fetch, now, wall, &out);
   } else {
-    judge_error_body(c, a, &out, now, wall);
+    df_words words;
+    df_words_read(&words, &out, &a->body);
+    df_fetch_answer(&c->fetch, now, wall, &out);
+    keep_text(c, a);
   }
   const char *url = c->client->target.kind == DF_BASE_API ? c->url.data + strlen(c->client->target.url) : strchr(c->fetch.what, ' ') + 1;
   df_log_field fields[] = {{"method", c->method, 0},
@@ -377,6 +367,38 @@ static void on_answer(call *c, df_http_answer *a) {
   df_log(1, "request", fields, sizeof fields / sizeof *fields);
 }
 
+/* Sends or checks on a stream, as far as it goes without waiting. */
+static void step_stream(call *c, int64_t now, int64_t *until) {
+  client *k = c->client;
+  df_error *err = &c->fetch.error, why;
+  int64_t deadline = c->fetch.policy.deadline;
+  long n = 1;
+  if (k->sending != NULL && k->sending != c) return;
+  if (k->connection == NULL) {
+    n = df_fail(err, DF_NETWORK, "%s: the connection is closed", c->fetch.what);
+  } else if (c->op == DF_OP_CHECK) {
+    c->fetch.status = df_connection_alive(k->connection);
+    if (c->fetch.status == 0) drop_connection(k);
+  } else {
+    k->sending = c;
+    while (c->sent < c->body.len && (n = df_connection_send(k->connection, c->body.data + c->sent, c->body.len - c->sent, &why)) > 0)
+      c->sent += (size_t)n;
+    if (n == 0 && now < deadline) {
+      if (deadline < *until) *until = deadline;
+      return;
+    }
+    if (n < 0) df_fail(err, why.kind, "%s: %s", c->fetch.what, why.message);
+    if (n == 0) n = df_fail(err, DF_TIMEOUT, "%s: the peer did not take all within the time limit", c->fetch.what);
+    k->sending = NULL;
+  }
+  c->fetch.step = n < 0 ? DF_FETCH_FAILED : DF_FETCH_DONE;
+  if (n < 0) {
+    err->retryable = 1;
+    drop_connection(k);
+  }
+  complete(c, now);
+}
+
 /* Asks each call what it wants. Returns 1 when one completed; *until shrinks to the next moment of interest. */
 static int step(local *l, int64_t *until) {
   int completed = 0;
@@ -386,6 +408,8 @@ static int step(local *l, int64_t *until) {
     if (c->client == NULL) {
       if (now >= c->due) complete(c, now);
       else if (c->due < *until) *until = c->due;
+    } else if (c->op == DF_OP_SEND || c->op == DF_OP_CHECK) {
+      step_stream(c, now, until);
     } else if (c->client->in_flight >= c->client->max_in_flight && now < c->fetch.policy.deadline) {
       if (c->fetch.policy.deadline < *until) *until = c->fetch.policy.deadline;
     } else {
@@ -408,6 +432,14 @@ static int step(local *l, int64_t *until) {
   return completed;
 }
 
+/* The descriptors of streams whose peers take no more now. */
+static size_t blocked(const local *l, int *fds) {
+  size_t n = 0;
+  for (const client *c = l->clients; c != NULL && n < DF_HTTP_WAIT_MAX; c = c->next)
+    if (c->sending != NULL) fds[n++] = df_connection_descriptor(c->connection);
+  return n;
+}
+
 static void run(df_port *port, int64_t until) {
   local *l = (local *)port;
   for (;;) {
@@ -416,7 +448,8 @@ static void run(df_port *port, int64_t until) {
     int64_t now = df_clock_mono_ms(), wait = wake > now ? wake - now : 0;
     int answered = 0;
     if (l->http != NULL) {
-      df_http_poll(l->http, wait > 1000 ? 1000 : (int)wait);
+      int fds[DF_HTTP_WAIT_MAX];
+      df_http_poll(l->http, wait > 1000 ? 1000 : (int)wait, fds, blocked(l, fds));
       for (df_http_answer *a; (a = df_http_next(l->http)) != NULL; answered = 1) {
         on_answer(a->tag, a);
         df_http_answer_free(a);

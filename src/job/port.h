@@ -20,6 +20,7 @@ typedef struct df_endpoint_options {
   size_t header_count;
   const char *ca_file, *cert_file, *key_file; /* see df_http_request */
   int insecure_http; /* http to any host, not to loopback only */
+  int stream;        /* bytes over TCP (http:) or TLS (https:), no HTTP */
 } df_endpoint_options;
 
 /* Settings of a client. Zero means default. A port may refuse what its jobs must not choose (base URL, key file). */
@@ -37,8 +38,17 @@ typedef struct df_client_options {
    change that. */
 typedef enum df_decode { DF_DECODE_JSON, DF_DECODE_PAGE, DF_DECODE_TEXT } df_decode;
 
+/* What is asked of a client. CONNECT, SEND and CHECK are for one whose endpoint has `stream` set, one after the other. */
+typedef enum df_op {
+  DF_OP_REQUEST,
+  DF_OP_CONNECT,
+  DF_OP_SEND, /* completes when all of body was handed to the network */
+  DF_OP_CHECK /* status: 1 while the peer is there, 0 once it has closed; what it sent is dropped */
+} df_op;
+
 /* One request. Everything is copied by submit. */
 typedef struct df_call {
+  df_op op;
   uint32_t client;      /* from df_port_open_client; 0: none, then this is a timer that completes after timeout_ms */
   const void *owner;    /* whose completion this will be */
   const char *method;   /* GET POST PUT DELETE PATCH */

@@ -82,6 +82,7 @@ int df_target_init(df_target *t, const df_client_options *o, const char *url, co
   t->kind = e == NULL ? DF_BASE_API : e->insecure_http ? DF_BASE_ENDPOINT_PLAIN : DF_BASE_ENDPOINT;
   if (df_base_url_check(url, t->kind, err) != 0) return -1;
   if ((t->url = strdup(url)) == NULL) return df_fail(err, DF_LIMIT, "out of memory");
+  t->stream = e != NULL && e->stream;
   if (e != NULL) return init_endpoint(t, e, err);
   snprintf(t->scheme, sizeof t->scheme, "Bearer ");
   /* a call that needs no key works without one; the others say what is wrong with it */

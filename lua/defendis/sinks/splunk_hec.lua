@@ -1,21 +1,16 @@
 -- splunk_hec.lua: sink that sends events to Splunk's HTTP Event Collector, with or without indexer acknowledgment.
 local core = require "defendis.core"
 local check = require "defendis.check"
+local endpoint = require "defendis.endpoint"
 local http = require "defendis.sinks.http"
 local secret = require "defendis.secret"
 local task = require "defendis.task"
-local json = core.json
 
 local splunk_hec = {}
-
 splunk_hec.GUARANTEE = "at least once into the collector; into the index only with acknowledge = true; repeats share fields.defendis_id"
-
-local function seconds(v)
-  if type(v) ~= "number" or not (v > 0 and v <= 300) then return "seconds, over 0 and at most 300, expected" end
-end
-
+local SECONDS = endpoint.number(0.001, 300)
 splunk_hec.OPTIONS = http.options{ token = check.required(secret.check), index = check.text, source = check.text, sourcetype = check.text,
-  host = check.text, acknowledge = check.boolean, ack_timeout = seconds, ack_poll = seconds }
+  host = check.text, acknowledge = check.boolean, ack_timeout = SECONDS, ack_poll = SECONDS }
 
 local Sink = {}
 Sink.__index = Sink
@@ -29,8 +24,8 @@ end
 --- options: url = "https://host:8088"; token; index, source ("defendis"), sourcetype ("defendis:KIND"), host; acknowledge = wait until the
 -- batch is indexed, for ack_timeout seconds (120), asking every ack_poll seconds (2); and what http.options has.
 function splunk_hec.new(options, context)
-  local url = options.url:gsub("/services/collector.*$", "")
-  local self, err = http.new("splunk_hec", options, context, { url = url, secret = options.token, scheme = "Splunk" })
+  local settings = { url = options.url:gsub("/services/collector.*$", ""), secret = options.token, scheme = "Splunk" }
+  local self, err = http.new("splunk_hec", options, context, settings)
   if not self then return nil, err end
   self.options, self.channel = options, new_channel()
   return setmetatable(self, Sink)
@@ -39,7 +34,7 @@ end
 local function event(o, doc)
   local meta = { host = o.host, index = o.index, source = o.source or "defendis", sourcetype = o.sourcetype or "defendis:" .. doc.kind,
     fields = { defendis_id = doc.id } }
-  local head = assert(json.encode(meta, { sort_keys = true })):sub(1, -2)
+  local head = assert(core.json.encode(meta, { sort_keys = true })):sub(1, -2)
   if doc.time then head = head .. (',"time":%d.%03d'):format(doc.time // 1000, doc.time % 1000) end
   return head .. ',"event":' .. doc.json .. "}"
 end
@@ -62,8 +57,8 @@ function Sink:acknowledged(id)
     task.sleep(o.ack_poll or 2)
   until core.sys.mono_ms() >= until_ms
   self.channel = new_channel()
-  local what = ("%s did not acknowledge a batch within %g s; it is sent again"):format(self.name, o.ack_timeout or 120)
-  return nil, check.error("incomplete", what, { retryable = true })
+  local fault = ("%s did not acknowledge a batch within %g s; it is sent again"):format(self.name, o.ack_timeout or 120)
+  return nil, check.error("incomplete", fault, { retryable = true })
 end
 
 -- Faults of single events; any other 400 is of the request or of the token, and would be the same for each event.
@@ -100,7 +95,6 @@ function Sink:send(batch)
   return nil, check.error("config", self.name .. ": the token has no indexer acknowledgment; enable it there, or leave acknowledge out")
 end
 
---- Ends the sink and its connections.
 function Sink:close() self.endpoint:close() end
 
 return splunk_hec
