@@ -17,11 +17,11 @@ end
 --- A secret with this text.
 function sinks.secret(text) return assert(secret.file(hostile.file("token", text or hostile.KEY))) end
 
---- A sink of a module, with a server's URL, one attempt for a request, and a token unless the options say otherwise.
+--- A sink of a module, with a server's URL, one attempt for a request, and a token unless the options say otherwise (false: none).
 function sinks.open(module, server, options)
   local o = { url = "http://127.0.0.1:" .. server:port(), timeout = 8, token = module.OPTIONS.token and sinks.secret() or nil,
     max_attempts = module.OPTIONS.max_attempts and 1 or nil }
-  for name, value in pairs(options or {}) do o[name] = value end
+  for name, value in pairs(options or {}) do o[name] = value or nil end
   local problem = require("defendis.check").options(o, module.OPTIONS)
   if problem then error(problem, 2) end
   local sink, err = module.new(o, { name = "test", folder = "/nowhere/" })

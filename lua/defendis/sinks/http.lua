@@ -82,6 +82,22 @@ function http.refusal(sink, answer, words)
       retry_at = again and answer.retry_after and core.sys.wall_ms() + math.ceil(answer.retry_after * 1000) or nil })
 end
 
+--- Sends a batch by sink:deliver(doc) -> true, {dead = reason}, or nil, err: then that document and all behind it come again.
+function http.each(sink, batch)
+  local results, all = {}, true
+  for i, doc in ipairs(batch) do
+    local result, err = sink:deliver(doc)
+    if not result then
+      if i == 1 then return nil, err end
+      for j = i, #batch do results[j] = { again = err.message } end
+      return results
+    end
+    results[i] = result
+    all = all and result == true
+  end
+  return all or results
+end
+
 --- An answer that came with a good status and is not what the contract says: perhaps of something in between.
 function http.strange(sink, what)
   return check.error("decode", ("%s: %s; a proxy or login page may be answering"):format(sink.name, what), { retryable = true })

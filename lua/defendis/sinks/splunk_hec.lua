@@ -96,5 +96,4 @@ function Sink:send(batch)
 end
 
 function Sink:close() self.endpoint:close() end
-
 return splunk_hec
