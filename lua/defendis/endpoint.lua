@@ -22,10 +22,11 @@ function endpoint.number(least, most)
   end
 end
 
-local function headers(v)
+--- A validator: a table of names to text.
+function endpoint.texts(v)
   if type(v) ~= "table" then return check.table(v) end
   for name, value in pairs(v) do
-    if type(name) ~= "string" or type(value) ~= "string" then return "a table of header names to text expected" end
+    if type(name) ~= "string" or type(value) ~= "string" then return "a table of names to text expected" end
   end
 end
 
@@ -36,7 +37,7 @@ end
 --- The settings that a sink's user has a say in: name -> validator.
 endpoint.OPTIONS = {
   url = check.required(check.text),
-  headers = headers,
+  headers = endpoint.texts,
   timeout = endpoint.number(0.001, 86400),
   max_attempts = endpoint.number(1, 100),
   ca_file = check.text,
@@ -52,7 +53,7 @@ local OPTIONS = {
 }
 for name, validator in pairs(endpoint.OPTIONS) do OPTIONS[name] = validator end
 
-local REQUEST = { method = check.text, path = check.string, query = check.table, headers = headers, body = check.any,
+local REQUEST = { method = check.text, path = check.string, query = check.table, headers = endpoint.texts, body = check.any,
   content_type = check.text, timeout = endpoint.number(0.001, 86400), repeatable = check.boolean }
 
 --- Opens an endpoint. options: url = "https://host:port/path"; secret = from defendis.secret, sent as "Authorization: scheme secret"

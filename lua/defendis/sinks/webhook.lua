@@ -1,13 +1,14 @@
 -- webhook.lua: sink that posts each document to a URL, signed as Standard Webhooks says: HMAC-SHA256 over id.timestamp.body.
 local core = require "defendis.core"
 local check = require "defendis.check"
+local endpoint = require "defendis.endpoint"
 local http = require "defendis.sinks.http"
 local secret = require "defendis.secret"
 
 local webhook = {}
 webhook.GUARANTEE = "at least once, acknowledged by a 2xx; webhook-id is the document's id and the same in every attempt"
 
-webhook.OPTIONS = http.options{ secrets = check.required(check.list(secret.check, 1)), query = check.table, token = secret.check }
+webhook.OPTIONS = http.options{ secrets = check.required(check.list(secret.check, 1)), query = endpoint.texts, token = secret.check }
 webhook.OPTIONS.max_attempts = nil -- each attempt needs a new signature, which only the next send makes
 
 local Sink = {}
