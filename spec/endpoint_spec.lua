@@ -11,7 +11,7 @@ local answer, serve = hostile.answer, hostile.serve
 local function token(text) return assert(secret.file(hostile.file("token", text or hostile.KEY))) end
 
 local function open(server, options)
-  local o = { url = "http://127.0.0.1:" .. server:port() .. "/in/box", timeout = 5, max_attempts = 1 }
+  local o = { url = "http://127.0.0.1:" .. server:port() .. "/in/box", timeout = 20, max_attempts = 1 }
   for k, v in pairs(options or {}) do o[k] = v end
   return assert(endpoint.open(o))
 end

@@ -19,7 +19,7 @@ function sinks.secret(text) return assert(secret.file(hostile.file("token", text
 
 --- A sink of a module, with a server's URL, one attempt for a request, and a token unless the options say otherwise (false: none).
 function sinks.open(module, server, options)
-  local o = { url = "http://127.0.0.1:" .. server:port(), timeout = 8, token = module.OPTIONS.token and sinks.secret() or nil,
+  local o = { url = "http://127.0.0.1:" .. server:port(), timeout = 20, token = module.OPTIONS.token and sinks.secret() or nil,
     max_attempts = module.OPTIONS.max_attempts and 1 or nil }
   for name, value in pairs(options or {}) do o[name] = value or nil end
   local problem = require("defendis.check").options(o, module.OPTIONS)
