@@ -362,6 +362,14 @@ describe("fetch", function()
     assert.matches(": a  b %[31m $", once{ status = 422, error = "a\r\nb\27[31m\127" }.message)
   end)
 
+  it("with any_status is done after any answer it does not repeat, and fails only without one", function()
+    for status, attempts in pairs{ [200] = 1, [206] = 1, [302] = 1, [404] = 1, [413] = 1, [503] = 5 } do
+      local step, _, sent = run({ any_status = true, idempotent = true }, always{ status = status, body = "bad" })
+      assert.are.same({ "done", attempts }, { step, #sent })
+    end
+    assert.are.equal("failed", (run({ any_status = true }, always{ status = 404, transport = "broken" })))
+  end)
+
   it("ends every call, whatever mixture of answers comes", function()
     local statuses = { 0, 100, 200, 204, 206, 302, 400, 401, 403, 404, 409, 422, 429, 500, 501, 502, 503, 504, 999 }
     local transports = { "ok", "unsent", "timeout", "broken", "too_large", "tls" }

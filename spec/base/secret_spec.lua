@@ -27,9 +27,9 @@ describe("a secret", function()
   end)
 
   it("is refused when it is empty, too long, or not on one line, and the place is named", function()
-    for bytes, pattern in pairs{ [""] = "^the file is empty; write the API key into it", [" \r\n "] = "is empty",
+    for bytes, pattern in pairs{ [""] = "^the file is empty; write the key into it", [" \r\n "] = "is empty",
       [("canary"):rep(1000)] = "longer than 4096 bytes",
-      ["canary\nsecond"] = "control character; it must hold the API key on one line", ["canary\r\nX-Injected: 1"] = "control character",
+      ["canary\nsecond"] = "control character; it must hold the key on one line", ["canary\r\nX-Injected: 1"] = "control character",
       ["canary\0rest"] = "control character", ["\27canary"] = "control character", ["canary\127x"] = "control character" } do
       refused(pattern, base.secret(bytes, "the file"))
     end

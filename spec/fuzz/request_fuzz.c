@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     p->name = take(&data, &size, &p->name_len);
     p->value = take(&data, &size, &p->value_len);
   }
-  if (df_base_url_check(base, NULL) == 0) {
+  if (df_base_url_check(base, DF_BASE_API, NULL) == 0) {
     char *host = part(base, CURLUPART_HOST);
     REQUIRE(strncasecmp(base, "https://", 8) == 0 || strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
             strncmp(host, "127.", 4) == 0);

@@ -46,7 +46,7 @@ static int true_or_error(lua_State *L, int rc, const df_error *err) {
 
 static int l_base_url_check(lua_State *L) {
   df_error err;
-  return true_or_error(L, df_base_url_check(luaL_checkstring(L, 1), &err), &err);
+  return true_or_error(L, df_base_url_check(luaL_checkstring(L, 1), (df_base)luaL_optinteger(L, 2, DF_BASE_API), &err), &err);
 }
 
 static int l_method_check(lua_State *L) {
@@ -54,10 +54,10 @@ static int l_method_check(lua_State *L) {
   return true_or_error(L, df_method_check(luaL_checkstring(L, 1), &err), &err);
 }
 
-/* request_url(base, path, {{name, value}, ...}) */
+/* request_url(base, path, {{name, value}, ...} [, kind]) */
 static int l_request_url(lua_State *L) {
   static df_param params[DF_PARAMS_MAX + 1];
-  df_request rq = {.base = luaL_checkstring(L, 1), .params = params};
+  df_request rq = {.base = luaL_checkstring(L, 1), .kind = (df_base)luaL_optinteger(L, 4, DF_BASE_API), .params = params};
   rq.path = luaL_checklstring(L, 2, &rq.path_len);
   luaL_checktype(L, 3, LUA_TTABLE);
   for (; rq.n_params <= DF_PARAMS_MAX; rq.n_params++) {
@@ -209,7 +209,7 @@ static int l_ratelimit_success(lua_State *L) {
   return 0;
 }
 
-/* fetch(limiter, {max_attempts, deadline, max_wait, idempotent, allow_empty, what, seed}) */
+/* fetch(limiter, {max_attempts, deadline, max_wait, idempotent, allow_empty, any_status, what, seed}) */
 static int l_fetch(lua_State *L) {
   df_ratelimit *r = luaL_checkudata(L, 1, LIMITER);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -218,6 +218,7 @@ static int l_fetch(lua_State *L) {
                             .max_wait = int_field(L, 2, "max_wait", 0),
                             .idempotent = bool_field(L, 2, "idempotent", 1),
                             .allow_empty = bool_field(L, 2, "allow_empty", 0),
+                            .any_status = bool_field(L, 2, "any_status", 0),
                             .what = text_field(L, 2, "what")};
   df_fetch *f = lua_newuserdatauv(L, sizeof *f, 1); /* [r, t, f] */
   df_fetch_init(f, &policy, r, (uint64_t)int_field(L, 2, "seed", 1));

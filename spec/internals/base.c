@@ -112,7 +112,7 @@ static int l_secret(lua_State *L) {
 static int l_secret_from_file(lua_State *L) {
   df_error err;
   const char *path = luaL_checkstring(L, 1);
-  if (df_secret_from_file(&push_secret(L)->s, path, &err) != 0) return df_push_error(L, &err);
+  if (df_secret_from_file(&push_secret(L)->s, path, "API key", &err) != 0) return df_push_error(L, &err);
   return 1;
 }
 

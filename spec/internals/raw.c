@@ -18,8 +18,10 @@ typedef struct conn {
 
 #define CONN "internals.raw"
 
+/* connection:close(["rst"]) */
 static int l_close(lua_State *L) {
   conn *c = luaL_checkudata(L, 1, CONN);
+  if (c->fd >= 0 && lua_type(L, 2) == LUA_TSTRING) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
   if (c->fd >= 0) close(c->fd);
   c->fd = -1;
   return 0;
@@ -35,6 +37,39 @@ static int l_connect(lua_State *L) {
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&addr, sizeof addr) != 0)
     return luaL_error(L, "connect: %s", strerror(errno));
+  return 1;
+}
+
+/* raw.listen() -> what accepts connections on loopback */
+static int l_listen(lua_State *L) {
+  struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  conn *c = lua_newuserdatauv(L, sizeof *c, 0); /* [c] */
+  c->fd = -1;
+  luaL_setmetatable(L, CONN);
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&addr, sizeof addr) != 0 || listen(c->fd, 16) != 0)
+    return luaL_error(L, "listen: %s", strerror(errno));
+  return 1;
+}
+
+/* listener:port() */
+static int l_port(lua_State *L) {
+  conn *c = luaL_checkudata(L, 1, CONN);
+  struct sockaddr_in addr;
+  socklen_t size = sizeof addr;
+  if (getsockname(c->fd, (struct sockaddr *)&addr, &size) != 0) return luaL_error(L, "port: %s", strerror(errno));
+  lua_pushinteger(L, ntohs(addr.sin_port)); /* [c, n] */
+  return 1;
+}
+
+/* listener:accept() -> connection, waiting for one */
+static int l_accept(lua_State *L) {
+  conn *listener = luaL_checkudata(L, 1, CONN);
+  conn *c = lua_newuserdatauv(L, sizeof *c, 0); /* [l, c] */
+  c->fd = -1;
+  luaL_setmetatable(L, CONN);
+  c->fd = accept(listener->fd, NULL, NULL);
+  if (c->fd < 0) return luaL_error(L, "accept: %s", strerror(errno));
   return 1;
 }
 
@@ -98,8 +133,9 @@ static int l_exchange(lua_State *L) {
 }
 
 int internals_open_raw(lua_State *L) {
-  static const luaL_Reg methods[] = {{"send", l_send}, {"receive", l_receive}, {"close", l_close}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"connect", l_connect}, {"exchange", l_exchange}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"send", l_send}, {"receive", l_receive}, {"close", l_close},
+                                     {"port", l_port}, {"accept", l_accept},   {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"connect", l_connect}, {"listen", l_listen}, {"exchange", l_exchange}, {NULL, NULL}};
   luaL_newmetatable(L, CONN); /* [mt] */
   lua_newtable(L);            /* [mt, methods] */
   luaL_setfuncs(L, methods, 0);

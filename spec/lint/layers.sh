@@ -27,7 +27,8 @@ libc="<(($libc)|arpa/inet|netinet/in|sys/(file|ioctl|mman|resource|socket|stat|t
 third() { # third FOLDERS HEADERS WHERE: the headers may be included in the files that match WHERE only
   grep -Hn "^ *# *include <\($1\)>" $(c_in base; c_in api; c_in io; c_in job; c_in bind; c_in host; c_in cli) /dev/null | grep -v "^$2:" | say "$3"
 }
-third 'curl/[a-z]*\.h' 'src/io/http\.c' 'libcurl is used in src/io/http.c only'
+third 'curl/[a-z]*\.h' 'src/io/curl\.h' 'libcurl is reached through src/io/curl.h only'
+grep -Hn '^ *# *include "io/curl\.h"' $(c_in base; c_in api; c_in job; c_in bind; c_in host; c_in cli) /dev/null | say 'io/curl.h is for src/io only'
 third 'sqlite3\.h' 'src/io/store\.c' 'SQLite is used in src/io/store.c only'
 third 'microhttpd\.h' 'src/io/httpd\.c' 'libmicrohttpd is used in src/io/httpd.c only'
 third 'sha[12]\.h' 'src/io/hash\.c' 'libmd is used in src/io/hash.c only'
@@ -52,7 +53,7 @@ bare $(c_in base; c_in api; c_in io; c_in job; c_in bind; c_in host; c_in cli) |
 # ---- Lua: a module requires its own layer and what stands to its left
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }
 check='check time'
-middle='catalog client normalize rules sinks task store transfer ledger runner'
+middle='catalog client connection endpoint normalize posting rules secret sinks task store transfer ledger runner'
 upper='init pipeline ruletest simulator'
 requires() { # requires MODULES LAYERS WHAT
   files=$(lua_in $1)

@@ -15,6 +15,7 @@
 typedef struct verdict {
   df_kind kind; /* DF_NONE: success */
   bool retry;   /* a new attempt may succeed and does no harm */
+  bool answered; /* a whole answer came */
   char fault[224];
   const char *words[2];
   const char *remedy;
@@ -117,7 +118,7 @@ static void redirect_fault(verdict *v, const df_answer *a) {
 }
 
 static void judge_success(verdict *v, const df_fetch *f, const df_answer *a) {
-  if (a->status == 204 && f->policy.allow_empty) return;
+  if (f->policy.any_status || (a->status == 204 && f->policy.allow_empty)) return;
   if (a->body == DF_BODY_JSON && a->status != 204 && a->status != 206) return;
   v->kind = DF_DECODE;
   v->retry = f->policy.idempotent && a->status != 204 && a->status != 206;
@@ -185,8 +186,8 @@ static void judge_error(verdict *v, const df_fetch *f, const df_answer *a) {
 }
 
 static verdict judge(const df_fetch *f, const df_answer *a) {
-  verdict v = {.kind = DF_NONE};
-  if (a->transport != DF_TRANSPORT_OK && a->status < 300) {
+  verdict v = {.kind = DF_NONE, .answered = a->transport == DF_TRANSPORT_OK && a->status >= 200 && a->status < 600};
+  if (a->transport != DF_TRANSPORT_OK && (a->status < 300 || f->policy.any_status)) {
     judge_transport(&v, f, a); /* a refusal stays a refusal when its body is cut off or too large */
   } else if (a->status >= 200 && a->status < 300) {
     judge_success(&v, f, a);
@@ -210,6 +211,10 @@ static void keep_request_id(df_fetch *f, const char *id) {
 }
 
 static void fail(df_fetch *f, const verdict *v, const char *why_now, int64_t retry_at) {
+  if (f->policy.any_status && v->answered) {
+    f->step = DF_FETCH_DONE;
+    return;
+  }
   char words[TEXT_MAX + 8] = ""; /* both, each with ": " in front */
   for (int i = 0; i < 2; i++) {
     char one[TEXT_MAX / 2];
@@ -271,6 +276,7 @@ static void retry(df_fetch *f, int64_t now, int64_t wall, const verdict *v, cons
   /* 0: nothing asked; a server that says "at once" gets the usual backoff too. */
   int64_t asked = df_retry_after(a->retry_after, wall);
   if (asked < 0) asked = 0;
+  f->retry_after = asked;
   int64_t retry_at = asked > 0 ? wall + asked : 0;
   if (f->status == 429) df_ratelimit_hold(f->limiter, now, asked);
   if (!v->retry) {
@@ -300,6 +306,7 @@ static void retry(df_fetch *f, int64_t now, int64_t wall, const verdict *v, cons
 void df_fetch_answer(df_fetch *f, int64_t now, int64_t wall, const df_answer *a) {
   assert(f->step == DF_FETCH_SEND);
   f->status = a->status;
+  f->retry_after = 0;
   keep_request_id(f, a->request_id);
   df_ratelimit_headers(f->limiter, now, wall, &a->rate);
   verdict v = judge(f, a);

@@ -45,6 +45,7 @@ typedef struct df_fetch_policy {
   int64_t max_wait; /* ms; a longer single wait is an error that says when to come back; 0: 300 s */
   int idempotent;   /* GET: may be sent again after 5xx and broken connections */
   int allow_empty;  /* 204 is a success */
+  int any_status;   /* an answer that is not tried again is DONE whatever its status and body: the caller judges it */
   const char *what; /* "GET /api/v1/...", for messages; copied */
 } df_fetch_policy;
 
@@ -59,7 +60,8 @@ typedef struct df_fetch {
   int64_t resume_at;  /* monotonic ms */
   int attempts;
   int spent;             /* retry tokens, given back when the call succeeds */
-  int status;           /* of the last answer, 0 when no header came */
+  int status;            /* of the last answer, 0 when no header came */
+  int64_t retry_after;   /* ms that the last answer asked to wait, 0 when it did not */
   char request_id[132]; /* of the last answer: printable, 128 bytes at most */
   df_error error;       /* filled once, when the step is FAILED */
 } df_fetch;

@@ -1,4 +1,4 @@
-/* request.c: which URL a call goes to; no path and no parameter can lead it to another host. */
+/* request.c: which URL a call goes to, and its header lines; no path and no parameter can lead it to another host. */
 #include "api/request.h"
 
 #include <arpa/inet.h>
@@ -7,7 +7,16 @@
 #include <string.h>
 #include <strings.h>
 
-#define EXAMPLE "such as https://api.defendis.ai"
+/* How a fault of each kind of base URL is told. */
+static const struct {
+  const char *name, *example, *set, *no_login, *plain_remedy;
+} words[] = {
+    [DF_BASE_API] = {"base URL", "such as https://api.defendis.ai", "set base_url or DEFENDIS_BASE_URL",
+                     "the key goes into DEFENDIS_API_KEY", ""},
+    [DF_BASE_ENDPOINT] = {"url", "such as https://siem.example:8088/path", "set url", "credentials go into a secret",
+                          ", or set insecure_http = true"},
+    [DF_BASE_ENDPOINT_PLAIN] = {"url", "such as https://siem.example:8088/path", "set url", "credentials go into a secret", ""},
+};
 
 /* ctype.h asks the locale; a URL does not. */
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -121,44 +130,88 @@ static size_t host_length(const char *authority, size_t n) {
   return colon == NULL ? n : (size_t)(colon - authority);
 }
 
-static int check_authority(const char *authority, size_t n, bool plain, df_error *err) {
+static int check_authority(const char *authority, size_t n, bool plain, df_base kind, df_error *err) {
+  const char *name = words[kind].name;
   size_t host = host_length(authority, n);
-  if (!is_host(authority, host)) return df_fail(err, DF_CONFIG, "base URL: has no valid host; set a URL " EXAMPLE);
+  if (!is_host(authority, host)) return df_fail(err, DF_CONFIG, "%s: has no valid host; set a URL %s", name, words[kind].example);
   if (host < n && !is_port(authority + host + 1, n - host - 1))
-    return df_fail(err, DF_CONFIG, "base URL: the port must be a number from 1 to 65535");
-  if (plain && !is_loopback(authority, host))
+    return df_fail(err, DF_CONFIG, "%s: the port must be a number from 1 to 65535", name);
+  if (plain && kind != DF_BASE_ENDPOINT_PLAIN && !is_loopback(authority, host))
     return df_fail(err, DF_CONFIG,
-                   "base URL: http would send the key unencrypted to \"%.*s\"; use https (http is for loopback: "
-                   "localhost, 127.0.0.1, [::1])",
-                   host < 100 ? (int)host : 100, authority);
+                   "%s: http would send the key unencrypted to \"%.*s\"; use https (http is for loopback: "
+                   "localhost, 127.0.0.1, [::1])%s",
+                   name, host < 100 ? (int)host : 100, authority, words[kind].plain_remedy);
   return 0;
 }
 
 /* Messages never quote the URL: what does not belong into it may be a secret. */
-int df_base_url_check(const char *url, df_error *err) {
+int df_base_url_check(const char *url, df_base kind, df_error *err) {
+  const char *name = words[kind].name;
   if (url == NULL || *url == '\0')
-    return df_fail(err, DF_CONFIG, "base URL: is empty; set base_url or DEFENDIS_BASE_URL, " EXAMPLE);
+    return df_fail(err, DF_CONFIG, "%s: is empty; %s, %s", name, words[kind].set, words[kind].example);
   size_t n = strlen(url);
-  if (n > DF_URL_MAX / 4) return df_fail(err, DF_CONFIG, "base URL: is longer than %d bytes", DF_URL_MAX / 4);
+  if (n > DF_URL_MAX / 4) return df_fail(err, DF_CONFIG, "%s: is longer than %d bytes", name, DF_URL_MAX / 4);
   for (size_t i = 0; i < n; i++)
     if (url[i] <= 0x20 || url[i] >= 0x7f || url[i] == '\\')
-      return df_fail(
-          err, DF_CONFIG,
-          "base URL: has white space, a backslash or a control or non-ASCII character at byte %zu; remove it", i + 1);
+      return df_fail(err, DF_CONFIG, "%s: has white space, a backslash or a control or non-ASCII character at byte %zu; remove it", name,
+                     i + 1);
   bool plain = strncasecmp(url, "http://", 7) == 0;
   if (!plain && strncasecmp(url, "https://", 8) != 0)
-    return df_fail(err, DF_CONFIG, "base URL: must start with https://, " EXAMPLE);
+    return df_fail(err, DF_CONFIG, "%s: must start with https://, %s", name, words[kind].example);
   if (strpbrk(url, "?#") != NULL)
-    return df_fail(err, DF_CONFIG, "base URL: must not have a query or fragment; remove all from '?' or '#' on");
+    return df_fail(err, DF_CONFIG, "%s: must not have a query or fragment; remove all from '?' or '#' on", name);
   if (strchr(url, '@') != NULL)
-    return df_fail(err, DF_CONFIG,
-                   "base URL: must not have a user name or password (no '@'); the key goes into DEFENDIS_API_KEY");
+    return df_fail(err, DF_CONFIG, "%s: must not have a user name or password (no '@'); %s", name, words[kind].no_login);
   const char *authority = url + (plain ? 7 : 8);
   size_t width = strcspn(authority, "/");
-  if (check_authority(authority, width, plain, err) != 0) return -1;
+  if (check_authority(authority, width, plain, kind, err) != 0) return -1;
   const char *prefix = authority + width;
   const char *fault = *prefix == '\0' ? NULL : path_fault(prefix, strlen(prefix));
-  return fault == NULL ? 0 : df_fail(err, DF_CONFIG, "base URL: the path %s", fault);
+  return fault == NULL ? 0 : df_fail(err, DF_CONFIG, "%s: the path %s", name, fault);
+}
+
+static bool is_header_name(const char *name) {
+  size_t n = 0;
+  for (; name[n] != '\0'; n++)
+    if (!is_alnum(name[n]) && strchr("!#$%&'*+-.^_`|~", name[n]) == NULL) return false;
+  return n > 0 && n <= 128;
+}
+
+/* RFC 9110, 5.5: visible characters, spaces and tabs, none of these at the ends. */
+static bool is_header_value(const char *value) {
+  size_t n = strlen(value);
+  for (size_t i = 0; i < n; i++)
+    if (((unsigned char)value[i] < 0x20 && value[i] != '\t') || value[i] == 0x7f) return false;
+  return n > 0 && n <= 4096 && strchr(" \t", value[0]) == NULL && strchr(" \t", value[n - 1]) == NULL;
+}
+
+int df_content_type_check(const char *text, df_error *err) {
+  if (is_header_value(text) && strlen(text) < DF_CONTENT_TYPE_MAX) return 0;
+  return df_fail(err, DF_CONFIG, "content_type: is empty, too long, or has a line break or another control character");
+}
+
+int df_header_add(df_buf *lines, const df_header *header, df_error *err) {
+  static const struct {
+    const char *name, *why;
+  } reserved[] = {{"Authorization", "credentials go into a secret"},
+                  {"Proxy-Authorization", "credentials go into a secret"},
+                  {"Cookie", "credentials go into a secret"},
+                  {"Content-Type", "it is set by content_type"}};
+  static const char *const own[] = {"Host",   "Content-Length", "Transfer-Encoding", "Connection", "Expect", "TE", "Trailer", "Upgrade",
+                                    "Accept", "Accept-Encoding", "Content-Encoding", "Keep-Alive"};
+  if (!is_header_name(header->name)) return df_fail(err, DF_CONFIG, "header \"%.60s\": is not a header's name", header->name);
+  for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+    if (strcasecmp(header->name, reserved[i].name) == 0)
+      return df_fail(err, DF_CONFIG, "header \"%s\": must not be set here; %s", header->name, reserved[i].why);
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    if (strcasecmp(header->name, own[i]) == 0)
+      return df_fail(err, DF_CONFIG, "header \"%s\": belongs to the transfer itself", header->name);
+  if (!is_header_value(header->value))
+    return df_fail(err, DF_CONFIG, "header \"%.60s\": the value is empty, too long, or has a line break or another control character",
+                   header->name);
+  if (df_buf_printf(lines, "%s: %s", header->name, header->value) != 0 || df_buf_add(lines, "", 1) != 0)
+    return df_fail(err, DF_LIMIT, "out of memory");
+  return 0;
 }
 
 int df_method_check(const char *method, df_error *err) {
@@ -229,14 +282,15 @@ static int add_params(df_buf *out, const df_request *rq) {
 
 int df_request_url(df_buf *out, const df_request *rq, df_error *err) {
   out->len = 0;
-  if (df_base_url_check(rq->base, err) != 0) return -1;
+  if (df_base_url_check(rq->base, rq->kind, err) != 0) return -1;
   if (rq->path_len > DF_URL_MAX) return df_fail(err, DF_INVALID, "path: is longer than %d bytes", DF_URL_MAX);
-  const char *fault = path_fault(rq->path, rq->path_len);
+  int whole = rq->kind != DF_BASE_API && rq->path_len == 0; /* an endpoint's url may be all there is */
+  const char *fault = whole ? NULL : path_fault(rq->path, rq->path_len);
   if (fault != NULL)
     return df_fail(err, DF_INVALID, "path \"%.*s\": %s", rq->path_len < 100 ? (int)rq->path_len : 100, rq->path, fault);
   if (check_params(rq, err) != 0) return -1;
   size_t base = strlen(rq->base);
-  if (rq->base[base - 1] == '/') base--;
+  if (rq->base[base - 1] == '/' && !whole) base--;
   int rc;
   if (df_buf_add(out, rq->base, base) != 0 || df_buf_add(out, rq->path, rq->path_len) != 0 ||
       add_params(out, rq) != 0 || df_buf_str(out) == NULL)

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base64.h"
+
 enum { MAX_SECRET = 4096, MIN_REDACT = 4, ENCODINGS = 3 };
 
 struct df_secret {
@@ -25,24 +27,13 @@ struct df_secret {
 static df_secret *live; /* every secret, so that output can be searched for them */
 static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Whole groups of three bytes only: the ends depend on what stands around the secret in the encoded text. */
-static int base64_encode(df_buf *b, const char *s, size_t n) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (size_t i = 0; i + 3 <= n; i += 3) {
-    unsigned v = (unsigned)(unsigned char)s[i] << 16 | (unsigned)(unsigned char)s[i + 1] << 8 | (unsigned char)s[i + 2];
-    char four[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
-    if (df_buf_add(b, four, 4) != 0) return -1;
-  }
-  return 0;
-}
-
 int df_secret_new(df_secret **out, const char *bytes, size_t n, const char *what, df_error *err) {
   while (n > 0 && isspace((unsigned char)bytes[n - 1])) n--;
-  if (n == 0) return df_fail(err, DF_CONFIG, "%s is empty; write the API key into it", what);
-  if (n > MAX_SECRET) return df_fail(err, DF_CONFIG, "%s is longer than %d bytes; it does not hold an API key", what, MAX_SECRET);
+  if (n == 0) return df_fail(err, DF_CONFIG, "%s is empty; write the key into it", what);
+  if (n > MAX_SECRET) return df_fail(err, DF_CONFIG, "%s is longer than %d bytes; it does not hold a key", what, MAX_SECRET);
   for (size_t i = 0; i < n; i++)
     if ((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7f)
-      return df_fail(err, DF_CONFIG, "%s holds a control character; it must hold the API key on one line and nothing else", what);
+      return df_fail(err, DF_CONFIG, "%s holds a control character; it must hold the key on one line and nothing else", what);
   df_secret *s = calloc(1, sizeof *s);
   if (s == NULL) return df_fail(err, DF_LIMIT, "out of memory");
   s->len = n;
@@ -56,7 +47,9 @@ int df_secret_new(df_secret **out, const char *bytes, size_t n, const char *what
   madvise(s->bytes, s->mapped, MADV_DONTDUMP);
   memcpy(s->bytes, bytes, n);
   int rc = 0;
-  for (size_t skip = 0; skip < ENCODINGS && skip < n; skip++) rc |= base64_encode(&s->encoded[skip], bytes + skip, n - skip);
+  /* whole groups of three bytes only: the ends depend on what stands around the secret in the encoded text */
+  for (size_t skip = 0; skip < ENCODINGS && skip < n; skip++)
+    rc |= df_base64_encode(&s->encoded[skip], bytes + skip, (n - skip) / 3 * 3);
   if (rc != 0) {
     df_secret_free(s);
     return df_fail(err, DF_LIMIT, "out of memory");
@@ -69,22 +62,22 @@ int df_secret_new(df_secret **out, const char *bytes, size_t n, const char *what
   return 0;
 }
 
-int df_secret_from_file(df_secret **out, const char *path, df_error *err) {
+int df_secret_from_file(df_secret **out, const char *path, const char *what, df_error *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return df_fail(err, DF_CONFIG, "cannot read the API key file %s: %s", path, strerror(errno));
+  if (fd < 0) return df_fail(err, DF_CONFIG, "cannot read the %s file %s: %s", what, path, strerror(errno));
   char bytes[MAX_SECRET + 2];
   int rc = -1;
   struct stat st;
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-    df_fail(err, DF_CONFIG, "the API key file %s is not a regular file", path);
+    df_fail(err, DF_CONFIG, "the %s file %s is not a regular file", what, path);
   else if ((st.st_mode & 077) != 0)
-    df_fail(err, DF_CONFIG, "the API key file %s can be read by others (mode %04o); run: chmod 600 %s", path,
+    df_fail(err, DF_CONFIG, "the %s file %s can be read by others (mode %04o); run: chmod 600 %s", what, path,
             (unsigned)st.st_mode & 07777u, path);
   else if (st.st_uid != geteuid() && geteuid() != 0)
-    df_fail(err, DF_CONFIG, "the API key file %s belongs to another user; use a file of your own", path);
+    df_fail(err, DF_CONFIG, "the %s file %s belongs to another user; use a file of your own", what, path);
   else {
     ssize_t n = read(fd, bytes, sizeof bytes);
-    rc = n < 0 ? df_fail(err, DF_CONFIG, "cannot read the API key file %s: %s", path, strerror(errno))
+    rc = n < 0 ? df_fail(err, DF_CONFIG, "cannot read the %s file %s: %s", what, path, strerror(errno))
                : df_secret_new(out, bytes, (size_t)n, path, err);
     explicit_bzero(bytes, sizeof bytes);
   }
@@ -94,17 +87,28 @@ int df_secret_from_file(df_secret **out, const char *path, df_error *err) {
 
 int df_secret_find_api_key(df_secret **out, const char *file, df_error *err) {
   const char *v;
-  if (file != NULL) return df_secret_from_file(out, file, err);
-  if ((v = getenv("DEFENDIS_API_KEY_FILE")) != NULL && *v != '\0') return df_secret_from_file(out, v, err);
+  if (file != NULL) return df_secret_from_file(out, file, "API key", err);
+  if ((v = getenv("DEFENDIS_API_KEY_FILE")) != NULL && *v != '\0') return df_secret_from_file(out, v, "API key", err);
   if ((v = getenv("CREDENTIALS_DIRECTORY")) != NULL && *v != '\0') {
     char path[4096];
     snprintf(path, sizeof path, "%s/defendis-api-key", v);
-    if (access(path, F_OK) == 0) return df_secret_from_file(out, path, err);
+    if (access(path, F_OK) == 0) return df_secret_from_file(out, path, "API key", err);
   }
   if ((v = getenv("DEFENDIS_API_KEY")) != NULL && *v != '\0')
     return df_secret_new(out, v, strlen(v), "DEFENDIS_API_KEY", err);
   return df_fail(err, DF_CONFIG, "no API key; set DEFENDIS_API_KEY_FILE to a file of mode 0600 that holds it (or DEFENDIS_API_KEY)");
 }
+
+int df_secret_from_env(df_secret **out, const char *name, df_error *err) {
+  const char *v = getenv(name);
+  if (v == NULL) return df_fail(err, DF_CONFIG, "the environment variable %.100s is not set; set it to the key, or keep the key in a file",
+                   name);
+  char what[160];
+  snprintf(what, sizeof what, "the environment variable %.100s", name);
+  return df_secret_new(out, v, strlen(v), what, err);
+}
+
+size_t df_secret_length(const df_secret *s) { return s->len; }
 
 const char *df_secret_bytes(const df_secret *s) { return s->bytes; }
 

@@ -13,8 +13,12 @@ typedef struct df_secret df_secret;
    end is dropped. `what` names the secret in errors. Empty, over 4096 bytes, or with control characters: DF_CONFIG. */
 int df_secret_new(df_secret **out, const char *bytes, size_t n, const char *what, df_error *err);
 
-/* Reads a secret from a file that only its owner can read (mode 0600 or stricter, a regular file). */
-int df_secret_from_file(df_secret **out, const char *path, df_error *err);
+/* Reads a secret from a file that only its owner can read (mode 0600 or stricter, a regular file). `what`: "API key",
+   for errors. */
+int df_secret_from_file(df_secret **out, const char *path, const char *what, df_error *err);
+
+/* Reads a secret from an environment variable. Not set: DF_CONFIG. */
+int df_secret_from_env(df_secret **out, const char *name, df_error *err);
 
 /* Finds the API key: file when given, else $DEFENDIS_API_KEY_FILE, $CREDENTIALS_DIRECTORY/defendis-api-key,
    $DEFENDIS_API_KEY, in this order. None of them: DF_CONFIG. */
@@ -22,6 +26,7 @@ int df_secret_find_api_key(df_secret **out, const char *file, df_error *err);
 
 /* The bytes, NUL-terminated. Only for the place that sends them. */
 const char *df_secret_bytes(const df_secret *s);
+size_t df_secret_length(const df_secret *s);
 
 /* Wipes and frees. NULL is fine. */
 void df_secret_free(df_secret *s);

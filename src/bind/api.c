@@ -1,4 +1,4 @@
-/* api.c: the pager and the window planner, as Lua sees them. */
+/* api.c: the pager, the window planner and the backoff, as Lua sees them. */
 #include <string.h>
 
 #include "api/backoff.h"

@@ -8,6 +8,8 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/secret.h"
+#include "job/job.h"
 
 /* Registers l_<verb> as "<verb>", so that the two names cannot drift apart. */
 #define DF_REG(verb) {#verb, l_##verb}
@@ -21,6 +23,9 @@ int df_open_store(lua_State *L);
 int df_open_httpd(lua_State *L);
 int df_open_hash(lua_State *L);
 int df_open_stream(lua_State *L);
+int df_open_secret(lua_State *L);
+int df_open_endpoint(lua_State *L);
+int df_open_connection(lua_State *L);
 
 /* Pushes nil and an error table {kind, message, status, request_id, attempts, retryable, retry_at} that prints as its
    message. Returns 2. */
@@ -33,6 +38,21 @@ void df_open_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_
 /* Raises an argument error, which names the nearest known one, when the options table at arg (or nil) has a key that is
    not in known, a list of at least one name that ends with NULL. */
 void df_check_options(lua_State *L, int arg, const char *const *known);
+
+/* Whose completions this state may collect. */
+const void *df_owner_of(const df_context *c);
+
+/* A field of the table at `at`; other types and texts with a NUL byte raise. NULL or `otherwise` when there is none. The text
+   is anchored in the table. */
+const char *df_opt_text(lua_State *L, int at, const char *key);
+lua_Number df_opt_number(lua_State *L, int at, const char *key, lua_Number least, lua_Number most, lua_Number otherwise);
+
+/* Reads the table at `at` of names to text, integers or booleans; at most DF_PARAMS_MAX. Values that are not text are pushed as
+   text: they stay on the stack until the request was copied. */
+size_t df_read_params(lua_State *L, int at, df_param *params);
+
+/* The secret that is the field `key` of the table at `at`, or NULL. */
+const df_secret *df_opt_secret(lua_State *L, int at, const char *key);
 
 /* Metatables of JSON values: arrays, objects, and the userdata that keep the text of numbers Lua has no exact value for. */
 #define DF_JSON_ARRAY_MT "json.array"

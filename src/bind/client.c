@@ -7,17 +7,15 @@
 #include "job/job.h"
 
 #define CLIENT "defendis.client"
-enum { MAX_PARAMS = 64 };
 
 typedef struct client {
   df_port *port; /* NULL once closed */
   uint32_t id;
 } client;
 
-/* Whose completions this state may collect. */
-static const void *owner_of(const df_context *c) { return c->job != NULL ? (const void *)c->job : (const void *)c; }
+const void *df_owner_of(const df_context *c) { return c->job != NULL ? (const void *)c->job : (const void *)c; }
 
-static const char *opt_string(lua_State *L, int at, const char *key) {
+const char *df_opt_text(lua_State *L, int at, const char *key) {
   const char *s = NULL;
   size_t len;
   if (lua_getfield(L, at, key) != LUA_TNIL) { /* [..., s]: stays anchored in the table */
@@ -29,7 +27,7 @@ static const char *opt_string(lua_State *L, int at, const char *key) {
   return s;
 }
 
-static lua_Number opt_number(lua_State *L, int at, const char *key, lua_Number least, lua_Number most, lua_Number otherwise) {
+lua_Number df_opt_number(lua_State *L, int at, const char *key, lua_Number least, lua_Number most, lua_Number otherwise) {
   lua_Number n = otherwise;
   if (lua_getfield(L, at, key) != LUA_TNIL) { /* [..., n] */
     int is_number;
@@ -53,12 +51,12 @@ static int l_open(lua_State *L) {
   df_context *context = df_context_of(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   df_client_options o = {
-      .base_url = opt_string(L, 1, "base_url"),
-      .api_key_file = opt_string(L, 1, "api_key_file"),
-      .timeout_ms = (int64_t)(opt_number(L, 1, "timeout", 0.001, 86400, 0) * 1000),
-      .max_attempts = (int)opt_number(L, 1, "max_attempts", 1, 100, 0),
-      .per_second = opt_number(L, 1, "per_second", 0, 1e6, 0),
-      .max_in_flight = (int)opt_number(L, 1, "max_in_flight", 1, 64, 0),
+      .base_url = df_opt_text(L, 1, "base_url"),
+      .api_key_file = df_opt_text(L, 1, "api_key_file"),
+      .timeout_ms = (int64_t)(df_opt_number(L, 1, "timeout", 0.001, 86400, 0) * 1000),
+      .max_attempts = (int)df_opt_number(L, 1, "max_attempts", 1, 100, 0),
+      .per_second = df_opt_number(L, 1, "per_second", 0, 1e6, 0),
+      .max_in_flight = (int)df_opt_number(L, 1, "max_in_flight", 1, 64, 0),
   };
   df_error err;
   if (!context->trusted && (o.base_url != NULL || o.api_key_file != NULL)) {
@@ -73,15 +71,13 @@ static int l_open(lua_State *L) {
   return 1;
 }
 
-/* Reads the table at `at` of names to text, numbers or booleans. Values that are not text are pushed as text: they stay
-   on the stack until the request was copied. */
-static size_t read_params(lua_State *L, int at, df_param *params) {
+size_t df_read_params(lua_State *L, int at, df_param *params) {
   size_t n = 0;
   luaL_checktype(L, at, LUA_TTABLE);
-  luaL_checkstack(L, MAX_PARAMS + 8, "too many parameters");
+  luaL_checkstack(L, DF_PARAMS_MAX + 8, "too many parameters");
   lua_pushnil(L);               /* [..., k] */
   while (lua_next(L, at) != 0) { /* [..., k, v] */
-    if (n == MAX_PARAMS) luaL_error(L, "more than %d parameters", MAX_PARAMS);
+    if (n == DF_PARAMS_MAX) luaL_error(L, "more than %d parameters", DF_PARAMS_MAX);
     if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "a parameter's name must be a string");
     df_param *p = &params[n++];
     if (lua_isboolean(L, -1)) {
@@ -105,18 +101,18 @@ static int l_submit(lua_State *L) {
   luaL_argcheck(L, c->port != NULL, 1, "the client is closed");
   luaL_checktype(L, 2, LUA_TTABLE);
   df_context *context = df_context_of(L);
-  df_param params[MAX_PARAMS];
+  df_param params[DF_PARAMS_MAX];
   df_call call = {.client = c->id,
-                  .owner = owner_of(context),
-                  .method = opt_string(L, 2, "method"),
-                  .path = opt_string(L, 2, "path"),
+                  .owner = df_owner_of(context),
+                  .method = df_opt_text(L, 2, "method"),
+                  .path = df_opt_text(L, 2, "path"),
                   .params = params,
-                  .timeout_ms = (int64_t)(opt_number(L, 2, "timeout", 0.001, 86400, 0) * 1000)};
+                  .timeout_ms = (int64_t)(df_opt_number(L, 2, "timeout", 0.001, 86400, 0) * 1000)};
   lua_getfield(L, 2, "decode"); /* [c, t, decode] */
   call.decode = (df_decode)luaL_checkoption(L, -1, "json", decodes);
   call.no_key = lua_getfield(L, 2, "key") == LUA_TBOOLEAN && !lua_toboolean(L, -1); /* [c, t, decode, key] */
   if (lua_getfield(L, 2, "body") != LUA_TNIL) call.body = luaL_checklstring(L, -1, &call.body_len); /* [.., body] */
-  if (lua_getfield(L, 2, "query") != LUA_TNIL) call.param_count = read_params(L, lua_gettop(L), params); /* [.., q, ...] */
+  if (lua_getfield(L, 2, "query") != LUA_TNIL) call.param_count = df_read_params(L, lua_gettop(L), params); /* [.., q, ...] */
   uint64_t id;
   df_error err;
   if (call.method == NULL || call.path == NULL) return luaL_error(L, "a request needs a method and a path");
@@ -130,7 +126,7 @@ static int l_timer(lua_State *L) {
   df_context *context = df_context_of(L);
   lua_Number seconds = luaL_checknumber(L, 1);
   luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, 1, "out of range");
-  df_call call = {.owner = owner_of(context), .timeout_ms = (int64_t)(seconds * 1000)};
+  df_call call = {.owner = df_owner_of(context), .timeout_ms = (int64_t)(seconds * 1000)};
   uint64_t id;
   df_error err;
   if (context->port->submit(context->port, &id, &call, &err) != 0) return df_push_error(L, &err);
@@ -190,6 +186,10 @@ static int push_completion(lua_State *L, holder *h) {
     lua_setfield(L, -2, "elapsed_ms");      /* [h, id, a] */
     lua_pushstring(L, c->request_id);       /* [h, id, a, rid] */
     lua_setfield(L, -2, "request_id");      /* [h, id, a] */
+    if (c->retry_after_ms > 0) {
+      lua_pushnumber(L, (lua_Number)c->retry_after_ms / 1000); /* [h, id, a, s] */
+      lua_setfield(L, -2, "retry_after");   /* [h, id, a] */
+    }
   } else {
     df_push_error(L, &c->error);            /* [h, id, nil, err] */
   }
@@ -207,7 +207,7 @@ static int collect(lua_State *L, int status, lua_KContext unused) {
   lua_settop(L, 2);
   df_context *context = df_context_of(L);
   df_port *port = context->port;
-  const void *owner = owner_of(context);
+  const void *owner = df_owner_of(context);
   uint64_t id = (uint64_t)lua_tointeger(L, 1);
   holder *h = lua_touserdata(L, 2);
   for (;;) {
@@ -244,14 +244,14 @@ static int l_poll(lua_State *L) {
 /* core.client.cancel(id): forgets a request, whether it is under way or complete. */
 static int l_cancel(lua_State *L) {
   df_context *context = df_context_of(L);
-  context->port->cancel(context->port, owner_of(context), (uint64_t)luaL_checkinteger(L, 1));
+  context->port->cancel(context->port, df_owner_of(context), (uint64_t)luaL_checkinteger(L, 1));
   return 0;
 }
 
 /* core.client.ready([id]) -> boolean: would wait return at once? */
 static int l_ready(lua_State *L) {
   df_context *context = df_context_of(L);
-  const void *owner = owner_of(context);
+  const void *owner = df_owner_of(context);
   lua_pushboolean(L, context->port->ready(context->port, owner, (uint64_t)luaL_optinteger(L, 1, 0))); /* [b] */
   return 1;
 }

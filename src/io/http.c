@@ -1,10 +1,6 @@
-/* http.c: HTTP transfers, many at a time, on libcurl.
-   libcurl is loaded when the first transfer needs it: with its libraries it is most of a program's start. */
+/* http.c: HTTP transfers, many at a time, on libcurl. */
 #include "io/http.h"
 
-#include <curl/curl.h>
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,44 +8,10 @@
 #include <sys/socket.h>
 
 #include "base/secret.h"
+#include "io/curl.h"
 
 enum { BUFFER_BYTES = 128 * 1024, MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
 static const size_t default_max_body = (size_t)64 << 20;
-
-#undef curl_easy_setopt
-#undef curl_easy_getinfo
-#undef curl_multi_setopt
-#undef curl_share_setopt
-#define CURL_FUNCTIONS(X)                                                                                       \
-  X(global_init) X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform)     \
-  X(multi_poll) X(multi_info_read) X(multi_setopt) X(easy_init) X(easy_cleanup) X(easy_setopt) X(easy_getinfo)  \
-  X(easy_strerror) X(slist_append) X(slist_free_all) X(share_init) X(share_setopt) X(share_cleanup)
-
-static struct {
-#define X(name) __typeof__(&curl_##name) name;
-  CURL_FUNCTIONS(X)
-#undef X
-} api;
-
-static const char *load_error;
-
-static void load_curl(void) {
-  void *lib = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-  if (lib == NULL) {
-    load_error = "libcurl.so.4 cannot be loaded; install the package libcurl4";
-    return;
-  }
-  /* POSIX guarantees that dlsym's result can be turned into a function; ISO C has no cast for it. */
-#define X(name)                                   \
-  {                                               \
-    void *sym = dlsym(lib, "curl_" #name);        \
-    if (sym == NULL) load_error = "libcurl.so.4 lacks curl_" #name "; it is too old"; \
-    memcpy(&api.name, &sym, sizeof sym);          \
-  }
-  CURL_FUNCTIONS(X)
-#undef X
-  if (load_error == NULL && api.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) load_error = "libcurl cannot start";
-}
 
 typedef struct transfer {
   df_http_answer *answer;
@@ -57,7 +19,8 @@ typedef struct transfer {
   struct curl_slist *headers;
   size_t max_body;
   size_t header_bytes;
-  int too_big;
+  int too_big, connect_only;
+  df_http_pool *pool;
   char fault[CURL_ERROR_SIZE]; /* libcurl's words, more exact than those for its code */
   struct transfer *next;
 } transfer;
@@ -70,24 +33,23 @@ struct df_http {
 };
 
 int df_http_new(df_http **out, df_error *err) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, load_curl);
-  if (load_error != NULL) return df_fail(err, DF_CONFIG, "%s", load_error);
+  const char *fault = df_curl_load();
+  if (fault != NULL) return df_fail(err, DF_CONFIG, "%s", fault);
   df_http *h = calloc(1, sizeof *h);
-  if (h == NULL || (h->multi = api.multi_init()) == NULL) {
+  if (h == NULL || (h->multi = df_curl.multi_init()) == NULL) {
     free(h);
     return df_fail(err, DF_LIMIT, "out of memory");
   }
-  api.multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_CONNECTIONS);
+  df_curl.multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_CONNECTIONS);
   *out = h;
   return 0;
 }
 
 int df_http_pool_new(df_http_pool **out, df_error *err) {
-  CURLSH *share = api.share_init();
-  if (share == NULL || api.share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) != CURLSHE_OK ||
-      api.share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK) {
-    if (share != NULL) api.share_cleanup(share);
+  CURLSH *share = df_curl.share_init();
+  if (share == NULL || df_curl.share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) != CURLSHE_OK ||
+      df_curl.share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK) {
+    if (share != NULL) df_curl.share_cleanup(share);
     return df_fail(err, DF_LIMIT, "out of memory");
   }
   *out = (df_http_pool *)share;
@@ -95,11 +57,12 @@ int df_http_pool_new(df_http_pool **out, df_error *err) {
 }
 
 void df_http_pool_free(df_http_pool *pool) {
-  if (pool != NULL) api.share_cleanup((CURLSH *)pool);
+  if (pool != NULL) df_curl.share_cleanup((CURLSH *)pool);
 }
 
 void df_http_answer_free(df_http_answer *a) {
   if (a == NULL) return;
+  df_connection_free(a->connection);
   df_buf_free(&a->body);
   free(a);
 }
@@ -113,13 +76,13 @@ static df_http_answer *finish(df_http *h, transfer *t) {
     }
   h->active_count--;
   df_http_answer *a = t->answer;
-  if (t->easy != NULL) {
-    api.multi_remove_handle(h->multi, t->easy);
-    api.easy_cleanup(t->easy);
+  if (t->easy != NULL && a->connection == NULL) {
+    df_curl.multi_remove_handle(h->multi, t->easy);
+    df_curl.easy_cleanup(t->easy);
   }
   /* the Authorization line is in this list */
   for (struct curl_slist *s = t->headers; s != NULL; s = s->next) explicit_bzero(s->data, strlen(s->data));
-  api.slist_free_all(t->headers);
+  df_curl.slist_free_all(t->headers);
   free(t);
   return a;
 }
@@ -129,14 +92,14 @@ void df_http_free(df_http *h) {
   while (h->active != NULL) df_http_answer_free(finish(h, h->active));
   for (df_http_answer *a; (a = df_http_next(h)) != NULL;) df_http_answer_free(a);
   free(h->done);
-  api.multi_cleanup(h->multi);
+  df_curl.multi_cleanup(h->multi);
   free(h);
 }
 
 /* Room for what was announced, once: growing step by step would move a page several times. A wrong figure does no harm. */
 static void reserve_body(transfer *t) {
   curl_off_t announced = 0;
-  if (api.easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced) == CURLE_OK && announced > 0 &&
+  if (df_curl.easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced) == CURLE_OK && announced > 0 &&
       (uint64_t)announced <= t->max_body)
     (void)df_buf_reserve(&t->answer->body, (size_t)announced);
 }
@@ -193,11 +156,13 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg) {
   return len;
 }
 
-static int add_header(transfer *t, const char *name, const char *value) {
+/* A line of up to three parts. It is made in one piece, so that no copy of a secret stays in memory given back. */
+static int add_header(transfer *t, const char *a, const char *b, const char *c) {
   df_buf line = {0};
   int rc = -1;
-  if (df_buf_puts(&line, name) == 0 && df_buf_puts(&line, value) == 0 && df_buf_str(&line) != NULL) {
-    struct curl_slist *more = api.slist_append(t->headers, line.data);
+  if (df_buf_reserve(&line, strlen(a) + strlen(b) + strlen(c) + 1) == 0 && df_buf_puts(&line, a) == 0 && df_buf_puts(&line, b) == 0 &&
+      df_buf_puts(&line, c) == 0 && df_buf_str(&line) != NULL) {
+    struct curl_slist *more = df_curl.slist_append(t->headers, line.data);
     if (more != NULL) {
       t->headers = more;
       rc = 0;
@@ -206,6 +171,18 @@ static int add_header(transfer *t, const char *name, const char *value) {
   if (line.data != NULL) explicit_bzero(line.data, line.cap);
   df_buf_free(&line);
   return rc;
+}
+
+static int add_headers(transfer *t, const df_http_request *r) {
+  static const char json[] = "application/json";
+  if (add_header(t, "Accept: ", json, "") != 0) return -1;
+  if (r->secret != NULL && add_header(t, "Authorization: ", r->scheme, r->secret) != 0) return -1;
+  if (r->body != NULL && (add_header(t, "Content-Type: ", r->content_type != NULL ? r->content_type : json, "") != 0 ||
+                          add_header(t, "Expect:", "", "") != 0))
+    return -1;
+  for (const char *line = r->lines; line < r->lines + r->lines_len; line += strlen(line) + 1)
+    if (add_header(t, line, "", "") != 0) return -1;
+  return 0;
 }
 
 /* libcurl's own sockets would be inherited by whatever a script's host starts. */
@@ -217,45 +194,58 @@ static curl_socket_t open_socket(void *unused, curlsocktype purpose, struct curl
 
 static void set_options(transfer *t, const df_http_request *r) {
   CURL *e = t->easy;
-  api.easy_setopt(e, CURLOPT_URL, r->url);
-  api.easy_setopt(e, CURLOPT_PRIVATE, t);
-  api.easy_setopt(e, CURLOPT_ERRORBUFFER, t->fault);
-  if (r->pool != NULL) api.easy_setopt(e, CURLOPT_SHARE, (CURLSH *)r->pool);
-  api.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-  api.easy_setopt(e, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-  api.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  df_curl.easy_setopt(e, CURLOPT_URL, r->url);
+  df_curl.easy_setopt(e, CURLOPT_PRIVATE, t);
+  df_curl.easy_setopt(e, CURLOPT_ERRORBUFFER, t->fault);
+  if (r->pool != NULL) df_curl.easy_setopt(e, CURLOPT_SHARE, (CURLSH *)r->pool);
+  df_curl.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+  df_curl.easy_setopt(e, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+  df_curl.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 #if LIBCURL_VERSION_NUM >= 0x075500
-  api.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->loopback ? "http,https" : "https");
+  df_curl.easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->plain ? "http,https" : "https");
 #else
-  api.easy_setopt(e, CURLOPT_PROTOCOLS, r->loopback ? (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS) : (long)CURLPROTO_HTTPS);
+  df_curl.easy_setopt(e, CURLOPT_PROTOCOLS, r->plain ? (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS) : (long)CURLPROTO_HTTPS);
 #endif
-  api.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-  api.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
-  api.easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
-  api.easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-  api.easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-  api.easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-  api.easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-  api.easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES);
-  api.easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)SLOW_SECONDS);
-  api.easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)MAX_AGE_SECONDS);
-  api.easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
-  api.easy_setopt(e, CURLOPT_USERAGENT, "defendis/" DEFENDIS_VERSION);
-  api.easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
-  api.easy_setopt(e, CURLOPT_WRITEDATA, t);
-  api.easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
-  api.easy_setopt(e, CURLOPT_HEADERDATA, t);
-  api.easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
-  /* a proxy would see the key of a plain-http loopback request */
-  if (r->loopback) api.easy_setopt(e, CURLOPT_PROXY, "");
-  if (r->body != NULL) {
-    api.easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
-    api.easy_setopt(e, CURLOPT_COPYPOSTFIELDS, r->body);
+  df_curl.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+  df_curl.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+  df_curl.easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+  df_curl.easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  df_curl.easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  df_curl.easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+  df_curl.easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+  df_curl.easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES);
+  df_curl.easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)SLOW_SECONDS);
+  df_curl.easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)MAX_AGE_SECONDS);
+  df_curl.easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+  df_curl.easy_setopt(e, CURLOPT_USERAGENT, "defendis/" DEFENDIS_VERSION);
+  df_curl.easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+  df_curl.easy_setopt(e, CURLOPT_WRITEDATA, t);
+  df_curl.easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+  df_curl.easy_setopt(e, CURLOPT_HEADERDATA, t);
+  df_curl.easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
+  /* a proxy would see the key of a plain-http request */
+  if (r->plain) df_curl.easy_setopt(e, CURLOPT_PROXY, "");
+  if (r->connect_only) {
+    df_curl.easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L);
+    df_curl.easy_setopt(e, CURLOPT_PROXY, "");
+    df_curl.easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L); /* what is spoken here has no name there */
+    df_curl.easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    df_curl.easy_setopt(e, CURLOPT_NOSIGNAL, 0L); /* or sending into a closed TLS connection may raise SIGPIPE */
   }
+  if (r->body != NULL) {
+    df_curl.easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
+    df_curl.easy_setopt(e, CURLOPT_COPYPOSTFIELDS, r->body);
+  }
+  if (r->ca_file != NULL) {
+    df_curl.easy_setopt(e, CURLOPT_CAINFO, r->ca_file);
+    df_curl.easy_setopt(e, CURLOPT_CAPATH, NULL); /* or the system's authorities would count as well */
+  }
+  if (r->cert_file != NULL) df_curl.easy_setopt(e, CURLOPT_SSLCERT, r->cert_file);
+  if (r->key_file != NULL) df_curl.easy_setopt(e, CURLOPT_SSLKEY, r->key_file);
   if (strcmp(r->method, "GET") != 0) {
-    api.easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
+    df_curl.easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
     /* a request that dies without an answer on a used connection is sent again by libcurl; a write may have been done */
-    api.easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+    if (!r->repeatable) df_curl.easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
   }
 }
 
@@ -277,16 +267,16 @@ int df_http_start(df_http *h, const df_http_request *r, df_error *err) {
     return df_fail(err, DF_LIMIT, "out of memory");
   }
   t->answer->tag = r->tag;
+  t->connect_only = r->connect_only;
+  t->pool = r->pool;
   t->max_body = r->max_body > 0 ? r->max_body : default_max_body;
   t->next = h->active;
   h->active = t;
   h->active_count++;
-  int ok = (t->easy = api.easy_init()) != NULL && add_header(t, "Accept: ", "application/json") == 0;
-  if (ok && r->bearer != NULL) ok = add_header(t, "Authorization: Bearer ", r->bearer) == 0;
-  if (ok && r->body != NULL) ok = add_header(t, "Content-Type: ", "application/json") == 0 && add_header(t, "Expect:", "") == 0;
+  int ok = (t->easy = df_curl.easy_init()) != NULL && add_headers(t, r) == 0;
   if (ok) {
     set_options(t, r);
-    ok = api.multi_add_handle(h->multi, t->easy) == CURLM_OK;
+    ok = df_curl.multi_add_handle(h->multi, t->easy) == CURLM_OK;
   }
   if (!ok) {
     df_http_answer_free(finish(h, t));
@@ -335,28 +325,32 @@ static void keep_done(df_http *h, df_http_answer *a) {
   h->done[h->done_count++] = a;
 }
 
-void df_http_poll(df_http *h, int wait_ms) {
+void df_http_poll(df_http *h, int wait_ms, const int *writing, size_t n) {
   int running = 0, queued = 0;
-  api.multi_perform(h->multi, &running);
+  struct curl_waitfd fds[DF_HTTP_WAIT_MAX];
+  for (size_t i = 0; i < n; i++) fds[i] = (struct curl_waitfd){.fd = writing[i], .events = CURL_WAIT_POLLOUT};
+  df_curl.multi_perform(h->multi, &running);
   if (wait_ms > 0 && h->done_first == h->done_count) {
     for (transfer *t = h->active; t != NULL; t = t->next) queued++;
     /* running < queued: something has ended already and waits to be read */
     if (running == queued) {
-      api.multi_poll(h->multi, NULL, 0, wait_ms, NULL);
-      api.multi_perform(h->multi, &running);
+      df_curl.multi_poll(h->multi, n > 0 ? fds : NULL, (unsigned)n, wait_ms, NULL);
+      df_curl.multi_perform(h->multi, &running);
     }
   }
-  for (CURLMsg *m; (m = api.multi_info_read(h->multi, &queued)) != NULL;) {
+  for (CURLMsg *m; (m = df_curl.multi_info_read(h->multi, &queued)) != NULL;) {
     if (m->msg != CURLMSG_DONE) continue;
     transfer *t = NULL;
     long status = 0;
     CURLcode code = m->data.result;
-    api.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
-    api.easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+    df_curl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
+    df_curl.easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
     t->answer->outcome = judge(t, code);
     t->answer->status = (int)status;
     if (code != CURLE_OK)
-      snprintf(t->answer->detail, sizeof t->answer->detail, "%.159s", t->fault[0] != '\0' ? t->fault : api.easy_strerror(code));
+      snprintf(t->answer->detail, sizeof t->answer->detail, "%.159s", t->fault[0] != '\0' ? t->fault : df_curl.easy_strerror(code));
+    if (code == CURLE_OK && t->connect_only && (t->answer->connection = df_connection_adopt(h->multi, t->easy, t->pool)) == NULL)
+      t->answer->outcome = DF_HTTP_TOO_BIG;
     keep_done(h, finish(h, t));
   }
 }

@@ -7,6 +7,9 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "io/connection.h"
+
+#define DF_HTTP_WAIT_MAX 32
 
 typedef struct df_http df_http;
 
@@ -26,13 +29,21 @@ typedef struct df_http_pool df_http_pool;
 typedef struct df_http_request {
   const char *method;
   const char *url;
-  const char *bearer; /* API key, or NULL for none */
-  const char *body;   /* JSON, or NULL for none */
+  const char *scheme; /* "Bearer "...: what stands before the secret in Authorization */
+  const char *secret; /* API key or token, or NULL for none */
+  const char *content_type; /* NULL: application/json */
+  const char *lines; /* further header lines, each ended by a NUL */
+  size_t lines_len;
+  const char *body;   /* or NULL for none */
   size_t body_len;
+  const char *ca_file;             /* PEM; who signs for the peer, instead of the system's authorities */
+  const char *cert_file, *key_file; /* PEM; the client's own certificate and its key */
   int64_t timeout_ms; /* for the whole transfer, over 0 */
   size_t max_body;    /* cap on the decompressed body, bytes; 0: 64 MiB */
-  int loopback;       /* the peer is on loopback: no proxy is asked */
-  df_http_pool *pool; /* borrowed; NULL: the connections that belong to nobody */
+  int plain;          /* http may be spoken, and no proxy is asked */
+  int repeatable;     /* may arrive twice: a used connection is good enough, as it is for GET */
+  int connect_only;   /* sends nothing and hands out the connection; asks no proxy. url: https for TLS, http for TCP */
+  df_http_pool *pool; /* borrowed; NULL: the connections that belong to nobody. With connect_only: its own, taken over on success */
   void *tag;          /* handed back with the answer */
 } df_http_request;
 
@@ -54,6 +65,7 @@ typedef struct df_http_answer {
   int status;
   char headers[DF_H_COUNT][160]; /* "" where absent; the last one where repeated; printable ASCII only, live secrets masked */
   df_buf body;
+  df_connection *connection; /* of a connect_only request that succeeded; whoever takes it sets NULL */
   char detail[160]; /* what libcurl says of a failed transfer */
 } df_http_answer;
 
@@ -67,14 +79,16 @@ void df_http_free(df_http *h);
 int df_http_pool_new(df_http_pool **out, df_error *err);
 void df_http_pool_free(df_http_pool *pool);
 
-/* Starts a transfer. What is not a GET gets a connection of its own and is never sent twice. Redirects are never followed, certificates always checked, TLS 1.2 or newer. */
+/* Starts a transfer. What is neither a GET nor repeatable gets a connection of its own and is never sent twice.
+   Redirects are never followed, certificates always checked, TLS 1.2 or newer. */
 int df_http_start(df_http *h, const df_http_request *r, df_error *err);
 
 /* Drops the transfer with this tag, if it is under way. */
 void df_http_cancel(df_http *h, const void *tag);
 
-/* Moves transfers on; waits up to wait_ms for something to happen when nothing is ready. */
-void df_http_poll(df_http *h, int wait_ms);
+/* Moves transfers on; waits up to wait_ms for something to happen when nothing is ready, or for one of n descriptors
+   (DF_HTTP_WAIT_MAX of them at most) to take bytes. */
+void df_http_poll(df_http *h, int wait_ms, const int *writing, size_t n);
 
 /* The next finished transfer, or NULL. Free it with df_http_answer_free. */
 df_http_answer *df_http_next(df_http *h);

@@ -11,29 +11,33 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/http.h"
+#include "job/target.h"
+#include "job/words.h"
 
-#define VENDOR_URL "https://api.defendis.ai"
 enum { DEFAULT_TIMEOUT_MS = 120000, DEFAULT_IN_FLIGHT = 8 };
 
 typedef struct client {
   uint32_t id;
-  char *base_url;
-  df_secret *key;     /* NULL: key_error says why there is none */
-  df_error key_error;
+  df_target target;
   df_ratelimit limiter;
   int64_t timeout_ms;
   int max_attempts, max_in_flight, in_flight;
   df_http_pool *pool; /* NULL until a request is sent */
+  df_connection *connection; /* of a stream, NULL while it is closed */
+  struct call *sending;      /* its bytes are going out */
   struct client *next;
 } client;
 
 typedef struct call {
   const void *owner;
   client *client; /* NULL: a timer */
+  df_op op;
   df_fetch fetch;
   char method[8];
-  df_buf url, body;
-  int no_key, on_wire, done;
+  df_buf url, lines, body;
+  char content_type[DF_CONTENT_TYPE_MAX];
+  size_t sent; /* of body, on a stream */
+  int no_key, repeatable, on_wire, done;
   int64_t started, due, sent_at;
   df_completion *completion;
   struct call *next;
@@ -59,9 +63,9 @@ void df_completion_free(df_completion *c) {
 static char *copy_text(const char *text) { return text != NULL ? strdup(text) : NULL; }
 
 static void free_client(client *c) {
+  df_connection_free(c->connection);
   df_http_pool_free(c->pool);
-  df_secret_free(c->key);
-  free(c->base_url);
+  df_target_free(&c->target);
   free(c);
 }
 
@@ -72,6 +76,13 @@ static void take_off_wire(local *l, call *c) {
   c->client->in_flight--;
 }
 
+/* What was to follow on it must not: half a message may be out. */
+static void drop_connection(client *c) {
+  df_connection_free(c->connection);
+  c->connection = NULL;
+  c->sending = NULL;
+}
+
 static void free_call(local *l, call *c) {
   for (call **p = &l->first; *p != NULL; p = &(*p)->next)
     if (*p == c) {
@@ -80,36 +91,26 @@ static void free_call(local *l, call *c) {
       break;
     }
   take_off_wire(l, c);
+  if (c->client != NULL && c->client->sending == c) drop_connection(c->client);
   df_completion_free(c->completion);
   df_buf_free(&c->url);
+  df_buf_free(&c->lines);
   df_buf_free(&c->body);
   free(c);
 }
 
-static const char *first_text(const char *a, const char *b, const char *c, const char *d) {
-  if (a != NULL) return a;
-  if (b != NULL) return b;
-  return c != NULL && *c != '\0' ? c : d;
-}
-
 static int open_client(df_port *port, uint32_t *id, const df_client_options *o, df_error *err) {
   local *l = (local *)port;
-  const char *url = first_text(o->base_url, l->default_url, getenv("DEFENDIS_BASE_URL"), VENDOR_URL);
-  if (df_base_url_check(url, err) != 0) return -1;
   client *c = calloc(1, sizeof *c);
-  if (c == NULL || (c->base_url = strdup(url)) == NULL) {
-    free(c);
-    return df_fail(err, DF_LIMIT, "out of memory");
-  }
+  if (c == NULL) return df_fail(err, DF_LIMIT, "out of memory");
   c->timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : DEFAULT_TIMEOUT_MS;
   c->max_attempts = o->max_attempts;
   c->max_in_flight = o->max_in_flight > 0 ? o->max_in_flight : DEFAULT_IN_FLIGHT;
-  if (df_ratelimit_init(&c->limiter, o->per_second, 0, err) != 0) {
+  if (df_target_init(&c->target, o, l->default_url, l->default_key_file, err) != 0 ||
+      df_ratelimit_init(&c->limiter, o->per_second, 0, err) != 0) {
     free_client(c);
     return -1;
   }
-  /* a call that needs no key works without one; the others say what is wrong with it */
-  if (df_secret_find_api_key(&c->key, o->api_key_file != NULL ? o->api_key_file : l->default_key_file, &c->key_error) != 0) c->key = NULL;
   c->id = *id = ++l->last_client;
   c->next = l->clients;
   l->clients = c;
@@ -122,25 +123,32 @@ static client *find_client(local *l, uint32_t id) {
   return c;
 }
 
+/* For messages and the log: "GET /api/v1/x", or "POST host:port/x" for an endpoint: more of its URL may be a secret. */
+static void describe(char *to, size_t size, const client *c, const df_call *k) {
+  const char *host = strstr(c->target.url, "://") + 3;
+  int width = c->target.kind == DF_BASE_API ? 0 : (int)strcspn(host, "/");
+  snprintf(to, size, "%s %.*s%s", k->op == DF_OP_REQUEST ? k->method : "connect", width, host, k->path);
+}
+
 static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   c->client = find_client(l, k->client);
   if (c->client == NULL) return df_fail(err, DF_CONFIG, "the client is closed");
-  if (!k->no_key && c->client->key == NULL) {
-    *err = c->client->key_error;
-    return -1;
-  }
-  df_request rq = {.base = c->client->base_url, .path = k->path, .path_len = strlen(k->path), .params = k->params, .n_params = k->param_count};
-  if (df_method_check(k->method, err) != 0 || df_request_url(&c->url, &rq, err) != 0) return -1;
+  if ((c->op != DF_OP_REQUEST) != c->client->target.stream)
+    return df_fail(err, DF_CONFIG, "requests are not for a stream, and bytes for nothing else");
+  if (df_target_prepare(&c->client->target, k, &c->url, &c->lines, err) != 0) return -1;
   if (k->body != NULL && (df_buf_add(&c->body, k->body, k->body_len) != 0 || df_buf_str(&c->body) == NULL))
     return df_fail(err, DF_LIMIT, "out of memory");
   snprintf(c->method, sizeof c->method, "%s", k->method);
+  if (k->content_type != NULL) snprintf(c->content_type, sizeof c->content_type, "%s", k->content_type);
   char what[128];
-  snprintf(what, sizeof what, "%s %s", k->method, k->path);
+  describe(what, sizeof what, c->client, k);
   int is_get = strcmp(k->method, "GET") == 0;
+  c->repeatable = is_get || k->repeatable;
   df_fetch_policy policy = {.max_attempts = c->client->max_attempts,
                             .deadline = c->started + (k->timeout_ms > 0 ? k->timeout_ms : c->client->timeout_ms),
-                            .idempotent = is_get,
+                            .idempotent = c->repeatable,
                             .allow_empty = !is_get,
+                            .any_status = k->decode == DF_DECODE_TEXT,
                             .what = what};
   df_fetch_init(&c->fetch, &policy, &c->client->limiter, l->seed ^ (l->last_call * UINT64_C(0x9E3779B97F4A7C15)));
   return 0;
@@ -154,6 +162,7 @@ static int submit(df_port *port, uint64_t *id, const df_call *k, df_error *err) 
     return df_fail(err, DF_LIMIT, "out of memory");
   }
   c->owner = k->owner;
+  c->op = k->op;
   c->no_key = k->no_key;
   c->started = df_clock_mono_ms();
   c->due = c->started + k->timeout_ms;
@@ -216,11 +225,12 @@ static void complete(call *c, int64_t now) {
   if (c->client == NULL) return;
   d->attempts = c->fetch.attempts;
   d->status = c->fetch.status;
+  d->retry_after_ms = c->fetch.retry_after;
+  df_secret_redact(&d->body); /* a server may echo what it was sent */
   if (c->fetch.step == DF_FETCH_FAILED) {
     d->rc = -1;
     d->error = c->fetch.error;
-    df_secret_redact_text(d->error.message); /* a server may echo what it was sent */
-    df_secret_redact(&d->body);
+    df_secret_redact_text(d->error.message);
     df_json_free(d->doc);
     d->doc = NULL;
   }
@@ -254,15 +264,20 @@ static int start_request(local *l, call *c, int64_t now, df_error *err) {
   int64_t left = c->fetch.policy.deadline - now;
   df_http_request r = {.method = c->method,
                        .url = c->url.data,
-                       .bearer = c->no_key ? NULL : df_secret_bytes(c->client->key),
+                       .content_type = c->content_type[0] != '\0' ? c->content_type : NULL,
+                       .lines = c->lines.data,
+                       .lines_len = c->lines.len,
                        .body = c->body.data,
                        .body_len = c->body.len,
                        .timeout_ms = left > 0 ? left : 1,
-                       .loopback = strncmp(c->client->base_url, "http:", 5) == 0,
+                       .repeatable = c->repeatable,
                        .tag = c};
+  df_target_apply(&c->client->target, &r);
+  if (c->no_key) r.secret = NULL;
   if (l->http == NULL && df_http_new(&l->http, err) != 0) return -1;
   if (c->client->pool == NULL && df_http_pool_new(&c->client->pool, err) != 0) return -1;
   r.pool = c->client->pool;
+  r.connect_only = c->op == DF_OP_CONNECT;
   return df_http_start(l->http, &r, err);
 }
 
@@ -277,22 +292,6 @@ static void send_request(local *l, call *c, int64_t now) {
     c->fetch.error = err;
     complete(c, now);
   }
-}
-
-/* Text of one member of an error's body: a string, or a number as it is written. NULL when there is none. A server may
-   echo what it was sent: secrets go before the text is cut, or the first part of one could stay. */
-static const char *member(df_json *doc, const char *name, char *to, size_t size) {
-  size_t len;
-  df_json_ref at = df_json_get(doc, 0, name, strlen(name));
-  df_json_kind kind = df_json_type(doc, at);
-  if (at == 0 || (kind != DF_JSON_STRING && kind != DF_JSON_NUMBER)) return NULL;
-  const char *text = kind == DF_JSON_STRING ? df_json_text(doc, at, &len) : df_json_span(doc, at, &len);
-  df_buf whole = {0};
-  if (text == NULL || df_buf_add(&whole, text, len) != 0) return NULL;
-  df_secret_redact(&whole);
-  snprintf(to, size, "%.*s", (int)(whole.len < size ? whole.len : size - 1), whole.len > 0 ? whole.data : "");
-  df_buf_free(&whole);
-  return to;
 }
 
 static void decode_body(call *c, df_http_answer *a, df_answer *out) {
@@ -314,25 +313,7 @@ static const df_transport transports[] = {[DF_HTTP_OK] = DF_TRANSPORT_OK,       
                                           [DF_HTTP_TLS] = DF_TRANSPORT_TLS,         [DF_HTTP_TIMEOUT] = DF_TRANSPORT_TIMEOUT,
                                           [DF_HTTP_BROKEN] = DF_TRANSPORT_BROKEN,   [DF_HTTP_TOO_BIG] = DF_TRANSPORT_TOO_LARGE};
 
-/* The fields of an error's body go to the judge as text; the body itself to the caller. */
-static void judge_error_body(call *c, df_http_answer *a, df_answer *out, int64_t now, int64_t wall) {
-  char text[7][512];
-  df_json *doc = NULL;
-  df_buf copy = {0};
-  df_error err;
-  if (a->body.len > 0 && df_buf_add(&copy, a->body.data, a->body.len) == 0 && df_json_parse(&doc, &copy, NULL, &err) == 0 &&
-      df_json_type(doc, 0) == DF_JSON_OBJECT) {
-    out->error = member(doc, "error", text[0], sizeof text[0]);
-    out->message = member(doc, "message", text[1], sizeof text[1]);
-    out->reason = member(doc, "reason", text[2], sizeof text[2]);
-    out->state = member(doc, "status", text[3], sizeof text[3]);
-    out->metric = member(doc, "metric", text[4], sizeof text[4]);
-    out->used = member(doc, "used", text[5], sizeof text[5]);
-    out->limit = member(doc, "limit", text[6], sizeof text[6]);
-  }
-  df_fetch_answer(&c->fetch, now, wall, out);
-  df_json_free(doc);
-  df_buf_free(&copy);
+static void keep_text(call *c, df_http_answer *a) {
   df_buf_free(&c->completion->body);
   c->completion->body = a->body;
   a->body = (df_buf){0};
@@ -356,20 +337,66 @@ static void on_answer(call *c, df_http_answer *a) {
   snprintf(d->request_id, sizeof d->request_id, "%.128s", a->headers[DF_H_REQUEST_ID]);
   df_json_free(d->doc);
   d->doc = NULL;
-  if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
+  if (a->connection != NULL) {
+    drop_connection(c->client);
+    c->client->connection = a->connection;
+    c->client->pool = NULL; /* it went with the connection */
+    a->connection = NULL;
+    out.status = 200; /* what is told of a connection that stands */
+  }
+  if (d->decode == DF_DECODE_TEXT) {
+    df_fetch_answer(&c->fetch, now, wall, &out);
+    keep_text(c, a);
+  } else if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
     decode_body(c, a, &out);
     df_fetch_answer(&c->fetch, now, wall, &out);
   } else {
-    judge_error_body(c, a, &out, now, wall);
+    df_words words;
+    df_words_read(&words, &out, &a->body);
+    df_fetch_answer(&c->fetch, now, wall, &out);
+    keep_text(c, a);
   }
+  const char *url = c->client->target.kind == DF_BASE_API ? c->url.data + strlen(c->client->target.url) : strchr(c->fetch.what, ' ') + 1;
   df_log_field fields[] = {{"method", c->method, 0},
-                           {"url", c->url.data + strlen(c->client->base_url), 0},
+                           {"url", url, 0},
                            {"status", NULL, a->status},
                            {"outcome", a->outcome == DF_HTTP_OK ? "answered" : a->detail, 0},
                            {"request_id", d->request_id, 0},
                            {"attempt", NULL, c->fetch.attempts},
                            {"ms", NULL, now - c->sent_at}};
   df_log(1, "request", fields, sizeof fields / sizeof *fields);
+}
+
+/* Sends or checks on a stream, as far as it goes without waiting. */
+static void step_stream(call *c, int64_t now, int64_t *until) {
+  client *k = c->client;
+  df_error *err = &c->fetch.error, why;
+  int64_t deadline = c->fetch.policy.deadline;
+  long n = 1;
+  if (k->sending != NULL && k->sending != c) return;
+  if (k->connection == NULL) {
+    n = df_fail(err, DF_NETWORK, "%s: the connection is closed", c->fetch.what);
+  } else if (c->op == DF_OP_CHECK) {
+    c->fetch.status = df_connection_alive(k->connection);
+    if (c->fetch.status == 0) drop_connection(k);
+  } else {
+    k->sending = c;
+    while (c->sent < c->body.len && (n = df_connection_send(k->connection, c->body.data + c->sent, c->body.len - c->sent, &why)) > 0)
+      c->sent += (size_t)n;
+    if (n == 0 && now < deadline) {
+      if (deadline < *until) *until = deadline;
+      return;
+    }
+    if (n < 0) df_fail(err, why.kind, "%s: %s", c->fetch.what, why.message);
+    if (n == 0) n = df_fail(err, DF_TIMEOUT, "%s: the peer did not take all within the time limit", c->fetch.what);
+    k->sending = NULL;
+  }
+  c->fetch.step = n < 0 ? DF_FETCH_FAILED : DF_FETCH_DONE;
+  if (n < 0) {
+    err->retryable = 1;
+    drop_connection(k);
+  }
+  complete(c, now);
 }
 
 /* Asks each call what it wants. Returns 1 when one completed; *until shrinks to the next moment of interest. */
@@ -381,6 +408,8 @@ static int step(local *l, int64_t *until) {
     if (c->client == NULL) {
       if (now >= c->due) complete(c, now);
       else if (c->due < *until) *until = c->due;
+    } else if (c->op == DF_OP_SEND || c->op == DF_OP_CHECK) {
+      step_stream(c, now, until);
     } else if (c->client->in_flight >= c->client->max_in_flight && now < c->fetch.policy.deadline) {
       if (c->fetch.policy.deadline < *until) *until = c->fetch.policy.deadline;
     } else {
@@ -403,6 +432,14 @@ static int step(local *l, int64_t *until) {
   return completed;
 }
 
+/* The descriptors of streams whose peers take no more now. */
+static size_t blocked(const local *l, int *fds) {
+  size_t n = 0;
+  for (const client *c = l->clients; c != NULL && n < DF_HTTP_WAIT_MAX; c = c->next)
+    if (c->sending != NULL) fds[n++] = df_connection_descriptor(c->connection);
+  return n;
+}
+
 static void run(df_port *port, int64_t until) {
   local *l = (local *)port;
   for (;;) {
@@ -411,7 +448,8 @@ static void run(df_port *port, int64_t until) {
     int64_t now = df_clock_mono_ms(), wait = wake > now ? wake - now : 0;
     int answered = 0;
     if (l->http != NULL) {
-      df_http_poll(l->http, wait > 1000 ? 1000 : (int)wait);
+      int fds[DF_HTTP_WAIT_MAX];
+      df_http_poll(l->http, wait > 1000 ? 1000 : (int)wait, fds, blocked(l, fds));
       for (df_http_answer *a; (a = df_http_next(l->http)) != NULL; answered = 1) {
         on_answer(a->tag, a);
         df_http_answer_free(a);

@@ -12,6 +12,17 @@
 
 typedef struct df_port df_port;
 
+/* Where a sink sends to. Strings and bytes are copied. */
+typedef struct df_endpoint_options {
+  const char *scheme; /* "Bearer", "Splunk", "ApiKey"...: stands before the secret in Authorization; "Basic": the secret is user:password */
+  const char *secret; /* NULL: none is sent */
+  const df_header *headers; /* of every request */
+  size_t header_count;
+  const char *ca_file, *cert_file, *key_file; /* see df_http_request */
+  int insecure_http; /* http to any host, not to loopback only */
+  int stream;        /* bytes over TCP (http:) or TLS (https:), no HTTP */
+} df_endpoint_options;
+
 /* Settings of a client. Zero means default. A port may refuse what its jobs must not choose (base URL, key file). */
 typedef struct df_client_options {
   const char *base_url;     /* NULL: $DEFENDIS_BASE_URL, else the vendor's */
@@ -20,24 +31,39 @@ typedef struct df_client_options {
   int max_attempts;         /* default 5 */
   double per_second;        /* requests started per second; 0: unlimited until the server says otherwise */
   int max_in_flight;        /* requests on the wire at once; default 8 */
+  const df_endpoint_options *endpoint; /* NULL: the vendor's API; else base_url is the endpoint's and the API key is not sent */
 } df_client_options;
 
-/* How the body of a successful answer is wanted. */
-typedef enum df_decode { DF_DECODE_JSON, DF_DECODE_PAGE } df_decode;
+/* How the body of a successful answer is wanted. TEXT: as it is, with whatever status it has, once no attempt is left that could
+   change that. */
+typedef enum df_decode { DF_DECODE_JSON, DF_DECODE_PAGE, DF_DECODE_TEXT } df_decode;
+
+/* What is asked of a client. CONNECT, SEND and CHECK are for one whose endpoint has `stream` set, one after the other. */
+typedef enum df_op {
+  DF_OP_REQUEST,
+  DF_OP_CONNECT,
+  DF_OP_SEND, /* completes when all of body was handed to the network */
+  DF_OP_CHECK /* status: 1 while the peer is there, 0 once it has closed; what it sent is dropped */
+} df_op;
 
 /* One request. Everything is copied by submit. */
 typedef struct df_call {
+  df_op op;
   uint32_t client;      /* from df_port_open_client; 0: none, then this is a timer that completes after timeout_ms */
   const void *owner;    /* whose completion this will be */
   const char *method;   /* GET POST PUT DELETE PATCH */
-  const char *path;     /* begins with one '/' */
+  const char *path;     /* begins with one '/'; may be "" for an endpoint */
   const df_param *params;
   size_t param_count;
-  const char *body; /* JSON, or NULL */
+  const char *body; /* or NULL */
   size_t body_len;
+  const char *content_type; /* NULL: application/json */
+  const df_header *headers;
+  size_t header_count;
   int64_t timeout_ms; /* 0: the client's */
   df_decode decode;
-  int no_key; /* send no Authorization (health) */
+  int no_key;     /* send no Authorization (health) */
+  int repeatable; /* may arrive twice, so that it is tried again like a GET */
 } df_call;
 
 /* What came of a request. */
@@ -48,10 +74,11 @@ typedef struct df_completion {
   int status;      /* HTTP status of the last answer, 0 when there was none */
   int attempts;
   int64_t elapsed_ms;
+  int64_t retry_after_ms; /* what the last answer asked to wait, 0 when it did not */
   char request_id[132];
   df_decode decode; /* what was asked for, and what doc is */
   df_json *doc;     /* decoded body of a success, or NULL */
-  df_buf body;      /* the text of an error's body */
+  df_buf body;      /* the text of an error's body, or of any with DF_DECODE_TEXT; live secrets masked */
 } df_completion;
 
 /* Frees what collect returned, with its document or body. NULL is fine. */

@@ -4,6 +4,7 @@ local catalog = require "defendis.catalog"
 local check = require "defendis.check"
 local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
+local secret = require "defendis.secret"
 local sinks = require "defendis.pipeline.sinks"
 local time = require "defendis.time"
 
@@ -133,9 +134,9 @@ function file.host()
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
-local function environment(made, folder)
-  local env = sinks.constructors(folder)
-  -- HERE the module of secrets goes in as env.secret, for secret.env "NAME" and secret.file "path" among a sink's options
+local function environment(made, folder, bare)
+  local env = bare and sinks.ignored() or sinks.constructors(folder)
+  env.secret = bare and { env = function() end, file = function() end } or secret.constructors(folder)
   -- Only notes what it was given: it is checked when the file has returned.
   function env.pipeline(options)
     made.line = debug.getinfo(2, "l").currentline
@@ -145,9 +146,9 @@ local function environment(made, folder)
   return setmetatable(env, { __index = function(_, name) error(check.unknown(name, env, "name"), 2) end })
 end
 
-local function evaluate(path, text, folder)
+local function evaluate(path, text, folder, bare)
   local made = {}
-  local chunk, problem = load(text, "@" .. path, "t", environment(made, folder))
+  local chunk, problem = load(text, "@" .. path, "t", environment(made, folder, bare))
   if not chunk then return config("%s", problem) end
   local ok, fault = pcall(chunk)
   if not ok then return config("%s", type(fault) == "table" and fault.message or tostring(fault)) end
@@ -168,7 +169,7 @@ function file.load(path, bare)
   if not text then return nil, err end
   local o
   local folder = path:match("^(.*/)[^/]*$") or ""
-  o, err = evaluate(path, text, folder)
+  o, err = evaluate(path, text, folder, bare)
   if not o then return nil, err end
   local sources, set
   sources, err = file.sources(o.rules or {}, folder)

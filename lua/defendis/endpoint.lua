@@ -1,0 +1,95 @@
+-- endpoint.lua: HTTP requests to where sinks send, with the retries, limits and TLS rules of the API's own client.
+local core = require "defendis.core"
+local check = require "defendis.check"
+local secret = require "defendis.secret"
+local task = require "defendis.task"
+
+local endpoint = {}
+
+local Endpoint = {}
+local methods = {}
+
+Endpoint.__name = "defendis.endpoint"
+Endpoint.__metatable = false
+Endpoint.__index = methods
+
+--- A validator: a number from least to most.
+function endpoint.number(least, most)
+  return function(v)
+    if type(v) ~= "number" or not (v >= least and v <= most) then
+      return ("a number from %s to %s expected, got %s"):format(least, most, tostring(v))
+    end
+  end
+end
+
+--- A validator: a table of names to text.
+function endpoint.texts(v)
+  if type(v) ~= "table" then return check.table(v) end
+  for name, value in pairs(v) do
+    if type(name) ~= "string" or type(value) ~= "string" then return "a table of names to text expected" end
+  end
+end
+
+local function scheme(v)
+  if type(v) ~= "string" or not v:find "^[%w_-]+$" then return 'one word such as "Bearer" expected' end
+end
+
+--- The settings that a sink's user has a say in: name -> validator.
+endpoint.OPTIONS = {
+  url = check.required(check.text),
+  headers = endpoint.texts,
+  timeout = endpoint.number(0.001, 86400),
+  max_attempts = endpoint.number(1, 100),
+  ca_file = check.text,
+  cert_file = check.text,
+  key_file = check.text,
+  insecure_http = check.boolean,
+}
+
+local OPTIONS = {
+  secret = secret.check,
+  scheme = scheme,
+  in_flight = endpoint.number(1, 64),
+}
+for name, validator in pairs(endpoint.OPTIONS) do OPTIONS[name] = validator end
+
+local REQUEST = { method = check.text, path = check.string, query = check.table, headers = endpoint.texts, body = check.any,
+  content_type = check.text, timeout = endpoint.number(0.001, 86400), repeatable = check.boolean }
+
+--- Opens an endpoint. options: url = "https://host:port/path"; secret = from defendis.secret, sent as "Authorization: scheme secret"
+-- (scheme: "Bearer"; with "Basic" the secret is user:password); headers = names to text; timeout = seconds for one send with its
+-- retries (120); max_attempts (5); in_flight (8); ca_file = who signs for the peer instead of the system's authorities; cert_file and
+-- key_file = the client's own certificate, all PEM; insecure_http = true allows http to hosts other than loopback.
+-- Wrong options raise. Returns the endpoint, or nil, err (kind "config").
+function endpoint.open(options)
+  check.argument(options, OPTIONS, "defendis.endpoint")
+  local handle, err = core.endpoint.open(options)
+  if not handle then return nil, err end
+  return setmetatable({ handle = handle }, Endpoint)
+end
+
+Endpoint.__close = function(self) self.handle:close() end
+
+--- Ends the endpoint and its connections; requests under way end with an error of kind "config".
+function methods:close() self.handle:close() end
+
+--- One request. request: {method = "POST", path = "" (behind the url's), query = table, headers = names to text, body = text or core.json
+-- buffer, content_type = "application/json", timeout = seconds, repeatable = may it arrive twice (true)}. Repeatable ones are tried
+-- again after 429, 500, 502, 503, 504 and broken transfers. Wrong arguments raise.
+-- Returns the last answer {status, body = text, attempts, request_id, retry_after = seconds or nil} whatever its status is, or nil, err
+-- when none came.
+function methods:send(request)
+  check.argument(request, REQUEST, "send")
+  local copy = { repeatable = true }
+  for name, value in pairs(request) do copy[name] = value end
+  local id, fault = self.handle:submit(copy)
+  if not id then return nil, fault end
+  local answer, err = task.await(id)
+  if not answer then
+    err.body = nil
+    return nil, err
+  end
+  return answer
+end
+
+return endpoint

@@ -1,0 +1,30 @@
+/* target.h: whom a client talks to, and with which secret, headers and certificates. */
+#ifndef DF_JOB_TARGET_H
+#define DF_JOB_TARGET_H
+
+#include "base/secret.h"
+#include "io/http.h"
+#include "job/port.h"
+
+typedef struct df_target {
+  char *url;
+  df_base kind;
+  int stream;
+  df_secret *secret;     /* NULL: none is wanted, or secret_error says why there is none */
+  df_error secret_error;
+  char scheme[40];       /* with a space behind it */
+  df_buf lines;          /* header lines of every request */
+  char *ca_file, *cert_file, *key_file;
+} df_target;
+
+/* Fills a zeroed target. url and key_file: what counts where o names none, or NULL. Free it also after a failure. */
+int df_target_init(df_target *t, const df_client_options *o, const char *url, const char *key_file, df_error *err);
+void df_target_free(df_target *t);
+
+/* Makes the URL of a call and all its header lines. */
+int df_target_prepare(const df_target *t, const df_call *k, df_buf *url, df_buf *lines, df_error *err);
+
+/* Sets the fields of a request that are the target's own. Pointers are borrowed. */
+void df_target_apply(const df_target *t, df_http_request *r);
+
+#endif
