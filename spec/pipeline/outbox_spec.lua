@@ -176,6 +176,33 @@ describe("the outbox", function()
     assert.equal(0, (p:verify()))
   end)
 
+  if not os.execute "command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null" or os.getenv("ASAN_OPTIONS") then
+    pending("a kill at every write needs strace, and a program without a sanitizer")
+  else
+    it("costs no record and doubles at most one batch when the program is killed at any write", function()
+      local wanted = pipelined.announced(sim, "dataleaks.credentials", "acme.example", "2026-01-01", "2026-01-02")
+      assert.is_true(#wanted > 15)
+      local n, doubled, code = 0, 0
+      repeat
+        n = n + 1
+        local p = pipeline({ sunk.entry("a", "documents = 10"), sunk.entry("b", "documents = 15") },
+          { ["until"] = '"2026-01-02"', window = '"1d"', page_size = "10" })
+        code = p:ingest{ prefix = "strace -f -qq -o /dev/null -e inject=pwrite64,write,fdatasync,ftruncate,unlink:signal=KILL:when="
+          .. n }.code
+        assert.is_true(code == 137 or code == 0, code)
+        ingest(p)
+        for to, most in pairs{ a = 10, b = 15 } do
+          local ids, twice = sunk.records(p, to)
+          assert.same(wanted, ids)
+          assert.is_true(twice <= (code == 137 and most or 0), ("write %d: %d twice"):format(n, twice))
+          doubled = doubled + twice
+        end
+        assert.equal(0, (p:verify()))
+      until code == 0
+      assert.is_true(n > 40 and doubled > 0, n .. " writes, " .. doubled .. " twice")
+    end)
+  end
+
   it("costs no record and doubles at most one batch per kill -9", function()
     local seed = tonumber(os.getenv("SEED")) or os.time()
     math.randomseed(seed)
