@@ -293,6 +293,65 @@ describe("a delivery", function()
     assert.same({ 4, 5, 6 }, b.took)
   end)
 
+  -- What a sink may answer, at random; sink.calm: it does not fail as a whole.
+  local function capricious(dead)
+    return function(sink, batch)
+      local dice = sink.calm and 12 or math.random(12)
+      if dice == 1 then return nil, { message = "busy", retryable = true } end
+      if dice == 2 and #batch > 1 then return nil, { kind = "too_big", message = "413" } end
+      if dice == 3 then return nil, { message = "a restart", retryable = false } end
+      if dice < 8 then return true end
+      local results = {}
+      for i, doc in ipairs(batch) do
+        local n = math.tointeger(doc.json:match "%d+")
+        results[i] = dead[n] and { dead = "poison" } or math.random(4) == 1 and { again = "later" } or true
+      end
+      return results
+    end
+  end
+
+  local function one_course()
+    local sinks, dead, last = {}, { [math.random(40)] = true, [math.random(40)] = true }, 0
+    for i = 1, math.random(3) do sinks[i] = delivered.sink("s" .. i, capricious(dead), { batch = { documents = math.random(9) } }) end
+    for _ = 1, 12 do
+      d:open(sinks, { outbox = math.random(2) == 1 and 100 or nil })
+      for _ = 1, math.random(0, 3) do
+        local n = math.random(0, 9)
+        d:put("d", last + 1, n)
+        last = last + n
+      end
+      d:deliver()
+    end
+    for _, sink in ipairs(sinks) do sink.calm = true end
+    d:open(sinks)
+    d:deliver()
+    return sinks, last
+  end
+
+  it("settles every document once in any course of answers, restarts and pages, the oldest first", function()
+    local seed = tonumber(os.getenv("SEED")) or os.time()
+    math.randomseed(seed)
+    for course = 1, 60 do
+      local case = ("seed %d, course %d"):format(seed, course)
+      local sinks, last = one_course()
+      for _, sink in ipairs(sinks) do
+        local settled = table.move(sink.took, 1, #sink.took, 1, {})
+        for l in d.store:dead_letters{ sink = sink.name } do settled[#settled + 1] = math.tointeger(l.raw:match "%d+") end
+        table.sort(settled)
+        assert.same(range(1, last), settled, case)
+        local least = 0
+        for _, batch in ipairs(sink.batches) do
+          assert.is_true(batch[1] >= least, case)
+          least = batch[1]
+          for i = 2, #batch do assert.is_true(batch[i] > batch[i - 1], case) end
+        end
+        adds_up(sink.name)
+      end
+      d:close()
+      d = delivered.new()
+    end
+  end)
+
   it("never gives a number of a row again, so that no cursor is ahead of a new row", function()
     local sink = delivered.sink "a"
     for n = 1, 4 do

@@ -100,7 +100,7 @@ describe("the outbox", function()
     local p = pipeline({ sunk.entry "one", sunk.entry "two", sunk.entry "three" }, { give_up = '"0s"' })
     sunk.down(p, "two", true)
     local got = ingest(p, 6)
-    assert.equal(("defendis: sink test:two: %d documents behind, to be delivered by the next run: connection refused\n")
+    assert.equal(("defendis: sink test:two: %d documents behind, to be delivered by the next run; given up: connection refused\n")
       :format(#announced), got.err)
     complete(p, "one")
     complete(p, "three")
@@ -127,6 +127,44 @@ describe("the outbox", function()
     assert.equal(0, (p:verify()))
   end)
 
+  it("leaves nothing of the documents in the state when they are delivered", function()
+    local p = pipeline({ sunk.entry("got", "documents = 50") }, { ["until"] = '"2026-01-31"' })
+    local function traces()
+      return tonumber(io.popen(("cat '%s'/state.db* | grep -a -c -F '\"password\"'"):format(p.folder)):read "a")
+    end
+    sunk.down(p, "got", true)
+    p:edit{ give_up = '"0s"' }
+    ingest(p, 6)
+    assert.is_true(traces() > 0)
+    sunk.down(p, "got", false)
+    ingest(p)
+    assert.equal(0, traces())
+  end)
+
+  it("says what a sink guarantees, and what it took, in the summary for programs", function()
+    local p = pipeline({ sunk.entry "got" }, { ["until"] = '"2026-01-11"' })
+    local summary = cjson.decode(p:ingest{ json = true }.out)
+    local n = #pipelined.announced(sim, "dataleaks.credentials", "acme.example", "2026-01-01", "2026-01-11")
+    assert.same({ { sink = "test:got", guarantee = "at least once", delivered = n, dead = 0, behind = 0 } }, summary.sinks)
+    assert.is_true(summary.complete)
+    p = pipeline({ sunk.entry("got", 'mode = "poison"') }, { ["until"] = '"2026-01-11"' })
+    summary = cjson.decode(p:ingest{ json = true }.out)
+    assert.is_false(summary.complete)
+    assert.equal(n, summary.sinks[1].delivered + summary.sinks[1].dead)
+  end)
+
+  it("is not mistaken by a reset of windows whose documents are still on their way", function()
+    local p = pipeline({ sunk.entry "got" }, { ["until"] = '"2026-01-11"', give_up = '"0s"' })
+    sunk.down(p, "got", true)
+    ingest(p, 6)
+    assert.equal(0, p:command("state reset PIPELINE --yes").code)
+    sunk.down(p, "got", false)
+    ingest(p)
+    assert.same({ pipelined.announced(sim, "dataleaks.credentials", "acme.example", "2026-01-01", "2026-01-11"), 0 },
+      { sunk.records(p, "got") })
+    assert.equal(0, (p:verify()))
+  end)
+
   it("puts poison among the dead letters, delivers the rest, and ends with exit code 6 and the reason", function()
     local p = pipeline{ sunk.entry("got", 'mode = "poison"'), sunk.entry "other" }
     local got = ingest(p, 6)
@@ -137,6 +175,33 @@ describe("the outbox", function()
     complete(p, "other")
     assert.equal(0, (p:verify()))
   end)
+
+  if not os.execute "command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null" or os.getenv("ASAN_OPTIONS") then
+    pending("a kill at every write needs strace, and a program without a sanitizer")
+  else
+    it("costs no record and doubles at most one batch when the program is killed at any write", function()
+      local wanted = pipelined.announced(sim, "dataleaks.credentials", "acme.example", "2026-01-01", "2026-01-02")
+      assert.is_true(#wanted > 15)
+      local n, doubled, code = 0, 0
+      repeat
+        n = n + 1
+        local p = pipeline({ sunk.entry("a", "documents = 10"), sunk.entry("b", "documents = 15") },
+          { ["until"] = '"2026-01-02"', window = '"1d"', page_size = "10" })
+        code = p:ingest{ prefix = "strace -f -qq -o /dev/null -e inject=pwrite64,write,fdatasync,ftruncate,unlink:signal=KILL:when="
+          .. n }.code
+        assert.is_true(code == 137 or code == 0, code)
+        ingest(p)
+        for to, most in pairs{ a = 10, b = 15 } do
+          local ids, twice = sunk.records(p, to)
+          assert.same(wanted, ids)
+          assert.is_true(twice <= (code == 137 and most or 0), ("write %d: %d twice"):format(n, twice))
+          doubled = doubled + twice
+        end
+        assert.equal(0, (p:verify()))
+      until code == 0
+      assert.is_true(n > 40 and doubled > 0, n .. " writes, " .. doubled .. " twice")
+    end)
+  end
 
   it("costs no record and doubles at most one batch per kill -9", function()
     local seed = tonumber(os.getenv("SEED")) or os.time()

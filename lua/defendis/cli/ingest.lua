@@ -122,7 +122,7 @@ local function complain(summary)
     end
     if s.behind > 0 then
       io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered by the next run%s\n"):format(ui.plain(s.sink), s.behind,
-        s.error and ": " .. ui.plain(s.error) or ""))
+        s.stopped and ("; %s: %s"):format(s.stopped, ui.plain(s.error)) or ""))
     end
   end
 end

@@ -165,9 +165,9 @@ function Delivery:settle(batch, results)
   return settled, again
 end
 
--- Takes nothing more in this run.
-function Delivery:stop(message)
-  self.stopped, self.error = true, message
+-- Takes nothing more in this run. how: "given up" or "stopped".
+function Delivery:stop(how, message)
+  self.stopped, self.error = how, message
   self.box.room:notify()
 end
 
@@ -179,7 +179,7 @@ function Delivery:back_off(err)
   local wait = core.api.backoff(self.attempts, math.random(0))
   local least = err.retry_at and err.retry_at - core.sys.wall_ms() or 0
   self.attempts, self.error = self.attempts + 1, err.message
-  if left <= 0 or least > left then return self:stop(err.message) end
+  if left <= 0 or least > left then return self:stop("given up", err.message) end
   box.halt:wait(math.max(math.min(wait, left), least) / 1000)
 end
 
@@ -197,7 +197,7 @@ function Delivery:attempt(batch)
   if self.box.failure then return end
   if not results then
     if err.retryable then return self:back_off(err) end
-    return self:stop(err.message)
+    return self:stop("stopped", err.message)
   end
   local settled, again = self:settle(batch, results)
   if not settled then return end

@@ -222,12 +222,13 @@ function Outbox:has_news()
   return false
 end
 
---- What came of each sink in this run: array of {sink, delivered, dead, dead_reason = of the first, behind, error = text or nil}.
+--- What came of each sink in this run: array of {sink, guarantee, delivered, dead, dead_reason = of the first, behind}, and of one that
+-- took nothing more stopped = "given up" or "stopped", error = text.
 function Outbox:summary()
   local out = {}
   for i, d in ipairs(self.deliveries) do
-    out[i] = { sink = d.name, delivered = d.delivered, dead = d.dead, dead_reason = d.dead_reason, behind = d.behind,
-      error = d.stopped and d.error or nil }
+    out[i] = { sink = d.name, guarantee = d.sink.guarantee, delivered = d.delivered, dead = d.dead, dead_reason = d.dead_reason,
+      behind = d.behind, stopped = d.stopped, error = d.stopped and d.error }
   end
   return out
 end

@@ -101,6 +101,7 @@ function sinks.make(entries, folder, path)
     local problem = fault(sink)
     if problem then return nil, check.error("config", ("%s: the sink %s: %s; see sinks/README.md"):format(path, e.name, problem)) end
     if seen[sink.name] then return nil, check.error("config", ("%s: the sink %s is listed twice"):format(path, sink.name)) end
+    sink.guarantee = e.kind.GUARANTEE
     made[i], seen[sink.name] = sink, true
   end
   return made
