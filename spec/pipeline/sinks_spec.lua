@@ -33,6 +33,21 @@ describe("a pipeline file's sinks", function()
     assert.equal(folder .. "/s.db", file.load(folder .. "/p.lua", true).store)
   end)
 
+  it("get their secrets from the environment or a file, which only whoever makes them has to have", function()
+    local entry = 'splunk_hec{ url = "http://127.0.0.1:1", token = secret.env "NO_SUCH_TOKEN" }'
+    local plan, message, folder = load(nil, entry)
+    assert.is_nil(plan)
+    assert.equal("p.lua:2: the environment variable NO_SUCH_TOKEN is not set; set it to the key, or keep the key in a file", message)
+    assert.equal(folder .. "/s.db", file.load(folder .. "/p.lua", true).store)
+    plan, message = load(nil, entry:gsub("secret.env", "secret.file"))
+    assert.is_nil(plan)
+    assert.matches("^p.lua:2: .*NO_SUCH_TOKEN: No such file or directory", message)
+    plan, message = load(nil, entry:gsub('secret.env "NO_SUCH_TOKEN"', '"the text itself"'))
+    assert.is_nil(plan)
+    assert.matches('secret.env "NAME" or secret.file "path", never the text itself', message, 1, true)
+    assert.is_nil(message:find "the text itself\"")
+  end)
+
   local BAD = "{ OPTIONS = {...}, GUARANTEE = text, new = function }; see sinks/README.md"
   for what, case in pairs{
     ["is not there"] = { nil, nil, "cannot read own.lua: No such file or directory" },
