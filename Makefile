@@ -95,9 +95,9 @@ asan: deps
 	@LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  $(MAKE) -s BUILD=$(BUILD)/asan OPT="-O1 -g $(ASAN)" HARDEN= test
 
-valgrind: deps all $(TEST_SO)
-	@$(LUA_ENV) valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
-	  $(LUA) /usr/bin/busted -o spec/support/tally.lua $(SPECS)
+valgrind: deps
+	$(call need,command -v valgrind >/dev/null,valgrind)
+	@$(MAKE) -s BUILD=$(BUILD)/valgrind CFLAGS=-DDF_POOL_OFF UNDER="sh spec/support/valgrind.sh $(BUILD)/valgrind" test
 
 # What only one target needs: $(call need,TEST,PACKAGES).
 need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(2)" >&2; exit 1; }; \

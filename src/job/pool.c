@@ -8,8 +8,8 @@ enum { CHUNK = 64 * 1024 };
 
 static size_t class_of(size_t size) { return (size - 1) / DF_POOL_STEP; }
 
-/* Under AddressSanitizer every block is malloc's own, so that it sees what is done to them. */
-#ifdef __SANITIZE_ADDRESS__
+/* Under AddressSanitizer and valgrind every block is malloc's own, so that they see what is done to them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(DF_POOL_OFF)
 static int is_small(size_t size) { return (void)size, 0; }
 #else
 static int is_small(size_t size) { return size > 0 && size <= DF_POOL_MAX; }
