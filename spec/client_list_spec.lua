@@ -96,15 +96,17 @@ end)
 describe("a client of the simulator", function()
   local sim, client
 
-  setup(function()
-    sim = run.simulator "--records 400"
+  setup(function() sim = run.simulator "--records 400" end)
+
+  before_each(function()
     client = defendis.client{ base_url = sim.base_url, api_key_file = hostile.file("key", sim.api_key) }
     assert(client:health()) -- the key's file is read when the client is made
     hostile.clean()
   end)
 
+  after_each(function() client:close() end)
+
   teardown(function()
-    client:close()
     sim.stop()
     run.clean()
   end)

@@ -42,9 +42,10 @@ describe("make install", function()
     local sanitize = build:find("asan") and "-fsanitize=address,undefined" or ""
     output(("cc -std=c11 -Wall -Wextra -Werror %s %s/examples/embed.c $(%s --cflags --libs defendis) -o %s/embed")
       :format(sanitize, here, pkg, root))
-    assert.equal('{"domain":"acme.example","leaked":70}\n{"domain":"globex.example","leaked":10}\n', output(root .. "/embed"))
-    assert.matches("auth: .*%(401%).*\n3\n$", output(("sh -c 'DEFENDIS_API_KEY=wrong-1234567890 %s/embed; echo $?'"):format(root)))
+    local embed = run.under .. " " .. root .. "/embed"
+    assert.equal('{"domain":"acme.example","leaked":70}\n{"domain":"globex.example","leaked":10}\n', output(embed))
+    assert.matches("auth: .*%(401%).*\n3\n$", output(("sh -c 'DEFENDIS_API_KEY=wrong-1234567890 %s; echo $?'"):format(embed)))
     assert.matches("config: base URL: http would send the key .*\n2\n$",
-      output(("sh -c '%s/embed http://api.example; echo $?'"):format(root)))
+      output(("sh -c '%s http://api.example; echo $?'"):format(embed)))
   end)
 end)

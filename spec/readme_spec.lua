@@ -8,8 +8,8 @@
 local run = require "support.run"
 
 local HERE = io.popen("pwd"):read("l")
-local BUILD = run.bin:match("^(.*)/[^/]*$")
-if BUILD:sub(1, 1) ~= "/" then BUILD = HERE .. "/" .. BUILD end
+local function absolute(path) return path:sub(1, 1) == "/" and path or HERE .. "/" .. path end
+local BUILD = absolute(os.getenv("DEFENDIS_BUILD") or "build")
 
 -- All blocks: {line, language, how = the comment's text, text}.
 local function blocks_of(path)
@@ -58,7 +58,7 @@ end
 -- The repository as a reader has it before him, but nothing of it is written to.
 local function checkout(root)
   os.execute(([[cd '%s' && mkdir -p build rules bin && cp -r '%s/examples' . && ln -s '%s/lua' lua && ln -s '%s/include' include &&
-    ln -s '%s/defendis' '%s/libdefendis.a' '%s/lua' build/]]):format(root, HERE, HERE, HERE, BUILD, BUILD, BUILD))
+    ln -s '%s' '%s/libdefendis.a' '%s/lua' build/]]):format(root, HERE, HERE, HERE, absolute(run.bin), BUILD, BUILD))
   -- an instrumented library needs its runtime
   if (os.getenv("LD_PRELOAD") or ""):find("asan") then
     run.write(root .. "/bin/cc", '#!/bin/sh\nLD_PRELOAD= exec gcc -fsanitize=address,undefined "$@"\n')

@@ -29,8 +29,9 @@ describe("await", function()
     local server = hostile.serve{ bytes = "" }
     local client = hostile.client(server)
     assert.has_error(function() task.await(1 << 40) end, "nothing is under way that could be waited for")
-    assert(client:submit{ method = "GET", path = "/x" })
+    local id = assert(client:submit{ method = "GET", path = "/x" })
     assert.has_error(function() task.await(1 << 40) end, "nothing is under way that could be waited for")
+    core.client.cancel(id)
   end)
 
   it("hands out completions in any order", function()

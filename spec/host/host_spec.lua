@@ -85,7 +85,7 @@ static void overlap(const char *url) {
   for (int i = 0; i < 4; i++) jobs[i] = spawn(host, "return require('defendis').client{}:health().status", NULL);
   double start = now();
   df_host_run(host);
-  CHECK(now() - start < 1.0); /* each waits 300 ms */
+  CHECK(now() - start < 1.0 || getenv("DEFENDIS_UNDER") != NULL); /* each waits 300 ms */
   for (int i = 0; i < 4; i++) CHECK(strcmp(result(host, jobs[i]), "\"ok\"") == 0);
   spawn(host, "return require('defendis').client{}:health().status", NULL);
   df_host_close(host); /* with a script that never ran */
@@ -110,8 +110,8 @@ describe("a host in a C program", function()
     run.write(dir .. "/host.c", PROGRAM)
     local sanitize = build:find("asan") and "-fsanitize=address,undefined" or ""
     local p = io.popen(("cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror %s -Iinclude %s/host.c %s/libdefendis.a "
-      .. "$(pkg-config --libs lua5.4 sqlite3 libmd) -ldl -lm -pthread -o %s/host 2>&1 && DEFENDIS_API_KEY=%s %s/host %s 2>&1")
-      :format(sanitize, dir, build, dir, sim.api_key, dir, sim.base_url))
+      .. "$(pkg-config --libs lua5.4 sqlite3 libmd) -ldl -lm -pthread -o %s/host 2>&1 && DEFENDIS_API_KEY=%s %s %s/host %s 2>&1")
+      :format(sanitize, dir, build, dir, sim.api_key, run.under, dir, sim.base_url))
     assert.equal("all hold\n", p:read("a"))
     assert.is_true(p:close())
   end)

@@ -3,6 +3,7 @@
 
 #include "internals.h"
 
+int luaopen_defendis_core(lua_State *L);
 __attribute__((visibility("default"))) int luaopen_defendis_internals(lua_State *L);
 
 int luaopen_defendis_internals(lua_State *L) {
@@ -10,6 +11,7 @@ int luaopen_defendis_internals(lua_State *L) {
       {"api", internals_open_api},
       {"base", internals_open_base},
       {"hostile", internals_open_hostile},
+      {"live", internals_open_live},
       {"raw", internals_open_raw},
       {NULL, NULL},
   };
@@ -18,5 +20,7 @@ int luaopen_defendis_internals(lua_State *L) {
     p->func(L);                   /* [internals, part] */
     lua_setfield(L, -2, p->name); /* [internals] */
   }
+  lua_pushcfunction(L, luaopen_defendis_core); /* [internals, f] */
+  lua_setfield(L, -2, "core");                 /* [internals] */
   return 1;
 }

@@ -1,4 +1,5 @@
 local hostile = require "support.hostile"
+local scratch = require "support.scratch"
 local core = require "defendis.core"
 
 local answer, serve, connect = hostile.answer, hostile.serve, hostile.client
@@ -66,8 +67,8 @@ describe("an HTTP transfer", function()
       assert.are.equal(3, meta.attempts)
     end)
     assert.are.equal(3, (server:count()))
-    local at = server:arrivals()
-    assert.is_true(at[2].ms - at[1].ms <= 1100 and at[3].ms - at[2].ms <= 2100 and took < 3.5)
+    local at, slack = server:arrivals(), 100 * scratch.slowness
+    assert.is_true(at[2].ms - at[1].ms <= 1000 + slack and at[3].ms - at[2].ms <= 2000 + slack and took < 3.5 * scratch.slowness)
   end)
 
   -- H2
@@ -104,7 +105,7 @@ describe("an HTTP transfer", function()
         local server = serve(answer(429, "{}", lines), answer(200, "{}"))
         local _, meta = assert(connect(server, { retry = { max_attempts = 2 } }):get "/api/v1/x")
         assert.are.equal(2, meta.attempts)
-        assert.is_true(meta.elapsed_ms < 1500, lines[1] .. " took " .. meta.elapsed_ms)
+        assert.is_true(meta.elapsed_ms < 1500 * scratch.slowness, lines[1] .. " took " .. meta.elapsed_ms)
       end
     end
     hostile.together(cases)
@@ -125,7 +126,7 @@ describe("an HTTP transfer", function()
       assert.is_nil(value)
       assert.is_true(err.kind == "unavailable" or err.kind == "timeout")
     end)
-    assert.is_true(took < 0.9, took)
+    assert.is_true(took < 0.9 * scratch.slowness, took)
   end)
 
   it("ends at its deadline when the server is silent, slow, or dies in the handshake", function()
@@ -138,7 +139,7 @@ describe("an HTTP transfer", function()
         assert.is_nil(value)
         assert.are.equal("timeout", err.kind, err.message)
         assert.matches("^GET /api/v1/x: no answer within the time limit", err.message)
-        assert.is_true(took < 1.5, took)
+        assert.is_true(took < 1.5 * scratch.slowness, took)
         assert.is_nil(table.concat(server:requests()):find(scheme == "https" and "canary" or "\0", 1, true))
       end
     end

@@ -3,8 +3,8 @@ local pipelined = require "support.pipelined"
 local run = require "support.run"
 local scratch = require "support.scratch"
 
-local KILLS = math.tointeger(tonumber(os.getenv("KILLS"))) or 100 -- `make soak` asks for more
-local RECORDS <const> = 20000
+local KILLS = math.tointeger(tonumber(os.getenv("KILLS"))) or scratch.slowness == 1 and 100 or 5 -- `make soak` asks for more
+local RECORDS <const> = scratch.slowness == 1 and 20000 or 2000
 
 local function sorted(lines)
   table.sort(lines)

@@ -40,8 +40,8 @@ describe("the memory of ingest", function()
     return tonumber(kib)
   end
 
-  if os.getenv("ASAN_OPTIONS") then
-    pending("is not measured under a sanitizer, which takes its own")
+  if os.getenv("ASAN_OPTIONS") or scratch.slowness > 1 then
+    pending("is not measured under a sanitizer or valgrind, which take their own")
   else
     it("is under 64 MiB and does not follow the number of pages", function()
       local small, large = peak(50000), peak(200000)

@@ -55,7 +55,7 @@ function hostile.serve(...) return keep(internals.serve{ ... }) end
 
 --- A client of a server. options: as defendis.client's; one attempt, 5 s and a key of its own unless they say otherwise.
 function hostile.client(server, options)
-  local o = { base_url = "http://127.0.0.1:" .. server:port(), timeout = 5, retry = { max_attempts = 1 } }
+  local o = { base_url = "http://127.0.0.1:" .. server:port(), timeout = 5 * scratch.slowness, retry = { max_attempts = 1 } }
   for k, v in pairs(options or {}) do o[k] = v end
   o.api_key_file = o.api_key_file or hostile.file("key", hostile.KEY)
   return keep(client.new(o))

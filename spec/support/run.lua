@@ -4,7 +4,10 @@ local scratch = require "support.scratch"
 local run = {}
 
 local BUILD = os.getenv("DEFENDIS_BUILD") or "build"
-run.bin = BUILD .. "/defendis"
+run.bin = os.getenv("DEFENDIS_BIN") or BUILD .. "/defendis"
+
+--- What stands before a program that a spec has built: empty, or what it is to run under.
+run.under = os.getenv("DEFENDIS_UNDER") or ""
 
 --- A fresh folder of this test's own, removed by run.clean().
 local folders = {}

@@ -1,6 +1,9 @@
 -- scratch.lua: directories, files and child processes of a test.
 local scratch = {}
 
+-- How many times longer than usual things may take here: under valgrind all do.
+scratch.slowness = os.getenv("DEFENDIS_UNDER") and 40 or 1
+
 -- A new directory, mode 0700.
 function scratch.dir()
   local pipe <close> = assert(io.popen("mktemp -d"))

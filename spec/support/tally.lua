@@ -45,7 +45,5 @@ return function(options)
   busted.subscribe({ "test", "end" }, handler.testEnd, { predicate = handler.cancelOnPending })
   busted.subscribe({ "file", "end" }, handler.fileEnd)
   busted.subscribe({ "suite", "end" }, handler.suiteEnd)
-  busted.subscribe({ "error" }, function(...) return handler.baseError(...) end)
-  busted.subscribe({ "failure" }, function(...) return handler.baseError(...) end)
   return handler
 end

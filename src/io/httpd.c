@@ -19,7 +19,8 @@
 #define MHD_FUNCTIONS(X)                                                                                    \
   X(start_daemon) X(stop_daemon) X(run) X(get_timeout) X(get_daemon_info) X(suspend_connection)             \
   X(resume_connection) X(get_connection_values_n) X(create_response_from_buffer)                            \
-  X(create_response_from_callback) X(add_response_header) X(queue_response) X(destroy_response)
+  X(create_response_from_buffer_with_free_callback) X(create_response_from_callback)                        \
+  X(add_response_header) X(queue_response) X(destroy_response)
 
 static struct {
 #define FIELD(name) __typeof__(&MHD_##name) name;
@@ -326,7 +327,7 @@ static struct MHD_Response *make_response(request *r, const df_httpd_answer *a) 
     char *copy = malloc(a->body_len + 1);
     if (copy == NULL) return NULL;
     if (a->body_len > 0) memcpy(copy, a->body, a->body_len);
-    struct MHD_Response *response = mhd.create_response_from_buffer(a->body_len, copy, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response = mhd.create_response_from_buffer_with_free_callback(a->body_len, copy, free);
     if (response == NULL) free(copy);
     return response;
   }

@@ -20,8 +20,8 @@ typedef struct df_pool {
    then stays. */
 void *df_pool_resize_slowly(df_pool *p, void *block, size_t old_size, size_t new_size);
 
-/* Under AddressSanitizer every block is malloc's own, so that it sees what is done to them. */
-#ifdef __SANITIZE_ADDRESS__
+/* Under AddressSanitizer and valgrind every block is malloc's own, so that they see what is done to them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(DF_POOL_OFF)
 static inline int df_pool_small(size_t size) { return (void)size, 0; }
 #else
 static inline int df_pool_small(size_t size) { return size - 1 < DF_POOL_MAX; }
