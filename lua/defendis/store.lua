@@ -134,11 +134,16 @@ function Store:reset(filter)
   return self.db:commit()
 end
 
+-- The same for many: keys is day, key, day, key, of n values in all; news[i] becomes whether the i-th was new. -> number of new ones,
+-- or nil, err.
+function Store:seen_all(keys, n, news)
+  return self.db:insert_all("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", keys, n, news)
+end
+
 -- true when the 16-byte key was not yet seen for this day, false when it was, or nil, err.
 function Store:seen_new(day, key)
   return self.db:insert_new("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", day, key)
 end
-
 
 -- The records met in this pass over a window, for passes that cannot tell them apart by what is new: pass_new(row, key) -> true when
 -- the key was not met yet; pass_clear(row) when a pass begins and when the window closes.

@@ -143,6 +143,40 @@ static int l_insert_new(lua_State *L) {
   return 1;
 }
 
+/* store:insert_all(sql, values, n [, news]) -> rows that came in, or nil, err. Runs the SQL for each row of as many values as it has
+   parameters, the first n of the array. news[i] becomes whether row i came in. */
+static int l_insert_all(lua_State *L) {
+  handle *h = check_store(L);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_Integer n = luaL_checkinteger(L, 4), at = 1;
+  if (!lua_isnoneornil(L, 5)) luaL_checktype(L, 5, LUA_TTABLE);
+  lua_settop(L, 5);
+  df_error err;
+  df_store_stmt *st = find(L, h, 0, &err);
+  if (st == NULL) return df_push_error(L, &err);
+  int width = df_store_params(st);
+  luaL_argcheck(L, n >= 0 && width > 0 && n % width == 0, 4, "rows are not whole");
+  luaL_checkstack(L, width + 4, "too many parameters");
+  int64_t first = df_store_changes(h->store), before = first;
+  for (lua_Integer row = 1; at <= n; row++) {
+    df_store_reset(st);
+    for (int i = 1; i <= width; i++) {
+      lua_rawgeti(L, 3, at++);              /* [.., v] */
+      bind_value(L, st, i, lua_gettop(L), 0);
+    }
+    if (df_store_step(st, &err) < 0) return df_push_error(L, &err);
+    int64_t now = df_store_changes(h->store);
+    lua_settop(L, 5);
+    if (!lua_isnil(L, 5)) {
+      lua_pushboolean(L, now > before); /* [.., b] */
+      lua_rawseti(L, 5, row);           /* [..] */
+    }
+    before = now;
+  }
+  lua_pushinteger(L, before - first); /* [.., n] */
+  return 1;
+}
+
 /* store:row(sql, ...) -> the first row's columns, or nothing. Raises when the read fails. */
 static int l_row(lua_State *L) {
   handle *h = check_store(L);
@@ -328,7 +362,7 @@ static int l_discard(lua_State *L) {
 
 int df_open_store(lua_State *L) {
   static const luaL_Reg functions[] = {DF_REG(open), DF_REG(discard), {NULL, NULL}};
-  static const luaL_Reg methods[] = {DF_REG(exec),   DF_REG(insert_new), DF_REG(row),      DF_REG(rows), DF_REG(begin),
+  static const luaL_Reg methods[] = {DF_REG(exec),   DF_REG(insert_new), DF_REG(insert_all), DF_REG(row),      DF_REG(rows), DF_REG(begin),
                                      DF_REG(commit), DF_REG(rollback),   DF_REG(close), {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
   static const luaL_Reg rows_meta[] = {{"__gc", l_rows_close}, {"__close", l_rows_close}, {NULL, NULL}};

@@ -21,7 +21,7 @@ function commit.new(store, sinks, set, since, limits)
     list[#list + 1] = sink
   end
   return setmetatable({ store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
-    out = page_work.new(), fresh = {}, watermarks = {}, steps = {},
+    out = page_work.new(), fresh = {}, keys = {}, news = {}, watermarks = {}, steps = {},
     since = since, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
@@ -74,29 +74,42 @@ function Commit:note_unusable(walk, page, i, fault)
   if self.store:pass_new(row, core.hash.key16(row.dataset, row.input, "raw", raw)) then row.pass_unique = row.pass_unique + 1 end
 end
 
--- Which records of the page are not known yet: fills self.fresh and returns how many. Counts the distinct ones of this pass:
--- in the first pass over a window these are the new ones, later passes keep their own set.
-function Commit:sort_out(walk, page)
-  local row, stream, fresh, store, n = walk.row, walk.stream, self.fresh, self.store, 0
-  local fields, exact = stream.fields, walk.exact
+-- What identifies each record of the page: fills self.fresh and self.keys (day, key, day, key). Returns how many have an id.
+function Commit:identify(walk, page)
+  local fresh, keys, fields, from, n = self.fresh, self.keys, walk.stream.fields, walk.row.from, 0
   -- short enough, with the usual id, for one block of the hash
-  local source, from, distinct = core.hash.key16(stream.dataset, stream.value), row.from, 0
+  local source = core.hash.key16(walk.stream.dataset, walk.stream.value)
   for i = 1, page:len() do
     local key, id, time, fault = page_work.identify(page, i, source, fields)
-    if not key then
-      self:note_unusable(walk, page, i, fault)
-    else
-      local new = store:seen_new(time and time // DAY_MS or from, key)
-      if exact and new or not exact and store:pass_new(row, key) then distinct = distinct + 1 end
-      if new then
-        n = n + 1
-        local f = fresh[n]
-        if f then
-          f.index, f.id, f.time = i, id, time
-        else
-          fresh[n] = { index = i, id = id, time = time }
-        end
+    if key then
+      n = n + 1
+      local f = fresh[n]
+      if f then
+        f.index, f.id, f.time = i, id, time
+      else
+        fresh[n] = { index = i, id = id, time = time }
       end
+      keys[2 * n - 1], keys[2 * n] = time and time // DAY_MS or from, key
+    else
+      self:note_unusable(walk, page, i, fault)
+    end
+  end
+  return n
+end
+
+-- Which records of the page are not known yet: fills self.fresh. Returns how many, or nil, err. Counts the distinct ones of this pass:
+-- in the first pass over a window these are the new ones, later passes keep their own set.
+function Commit:sort_out(walk, page)
+  local row, fresh, keys, news, n = walk.row, self.fresh, self.keys, self.news, 0
+  local candidates = self:identify(walk, page)
+  local ok, err = self.store:seen_all(keys, 2 * candidates, news)
+  if not ok then return nil, err end
+  local distinct = walk.exact and ok or 0
+  for i = 1, candidates do
+    if not walk.exact and self.store:pass_new(row, keys[2 * i]) then distinct = distinct + 1 end
+    if news[i] then
+      n = n + 1
+      fresh[n], fresh[i] = fresh[i], fresh[n]
     end
   end
   row.pass_unique = row.pass_unique + distinct
@@ -113,17 +126,19 @@ function Commit:keep_dead(walk, page)
   return dead
 end
 
+-- list: as page_work.run gives it. What is late is left out. Returns true, or nil, err.
 function Commit:keep_events(list)
-  local late, store, watermarks = 0, self.store, self.watermarks
+  local watermarks, n, late = self.watermarks, 0, 0
   for i = 1, list.n, 6 do
-    local rule, time = list[i], list[i + 1]
-    if time < (watermarks[rule] or self.since) then
+    if list[i + 1] < (watermarks[list[i]] or self.since) then
       late = late + 1
     else
-      store:add_event(rule, list[i + 2], time, list[i + 3], list[i + 4], list[i + 5])
+      if late > 0 then table.move(list, i, i + 5, n + 1) end
+      n = n + 6
     end
   end
   self.totals.late = self.totals.late + late
+  return self.store:add_events(list, n)
 end
 
 -- A finding that is known (its page came again after a crash elsewhere, its rule fired for the same records) is not sent twice.
@@ -184,7 +199,8 @@ function Commit:page(walk, answer, after)
   return self:transaction(function()
     page_work.clear(out)
     if walk.row.pass_pages == 0 then self.store:pass_clear(walk.row) end
-    local n = self:sort_out(walk, answer.page)
+    local n, err = self:sort_out(walk, answer.page)
+    if not n then return nil, err end
     local portions = {}
     -- in portions: what a record leaves behind is garbage while the collector still holds it for young, and transfers go on
     for first = 1, n, PORTION do
@@ -192,9 +208,13 @@ function Commit:page(walk, answer, after)
         math.min(n, first + PORTION - 1), out)
       if first % 50 == 1 then core.client.poll() end
     end
-    local ok, err = self:write(walk.row.dataset, out.documents)
+    local ok
+    ok, err = self:write(walk.row.dataset, out.documents)
+    for i = 1, ok and #portions or 0 do
+      ok, err = self:keep_events(portions[i])
+      if not ok then break end
+    end
     if not ok then return nil, err end
-    for i = 1, #portions do self:keep_events(portions[i]) end
     self:count(walk, answer, self:keep_dead(walk, answer.page))
     self:keep_faults()
     after(walk.row)

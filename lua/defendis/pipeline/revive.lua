@@ -51,9 +51,9 @@ local function try(commit, letter, row, page, fields)
   count(commit, row, what)
   local ok, err = store:put_window(row)
   if ok and what == "new" then
-    commit:keep_events(detail)
     commit:keep_faults()
-    ok, err = commit:write(row.dataset, commit.out.documents)
+    ok, err = commit:keep_events(detail)
+    if ok then ok, err = commit:write(row.dataset, commit.out.documents) end
     if ok and commit.outbox then ok, err = commit.outbox:page(row, commit.fresh, 1, commit.out) end
     if ok then ok, err = commit:keep_findings() end
   end

@@ -49,17 +49,30 @@ local function last_of(self, at)
   return last or at
 end
 
--- Adds an event to a correlation. value: number, string or nil. -> rows written, or nil, err.
-function events:add_event(rule, grp, time_ms, id, member, value)
-  local no, err = self.rule_numbers[rule]
-  if not no then
-    no, err = rule_number(self, rule, true)
-    if not no then return nil, err end
-  end
+-- The place of a rule's next event of a day; or nil, err.
+local function next_place(self, rule, time_ms)
+  local no, err = rule_number(self, rule, true)
+  if not no then return nil, err end
   local at = bucket(no, time_ms // DAY_MS)
-  local last = (self.last_event[at] or last_of(self, at)) + 1
-  self.last_event[at] = last
-  return self.db:exec("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)", last, time_ms, grp, id, member or "", value)
+  local place = (self.last_event[at] or last_of(self, at)) + 1
+  self.last_event[at] = place
+  return place
+end
+
+-- Adds events to correlations. list: rule, time_ms, group, id, member and value (number, string or nil) of each, the first n values of
+-- the array, which are used up. -> rows written, or nil, err.
+function events:add_events(list, n)
+  for i = 1, n, 6 do
+    local place, err = next_place(self, list[i], list[i + 1])
+    if not place then return nil, err end
+    list[i] = place
+  end
+  return self.db:insert_all("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)", list, n)
+end
+
+-- The same for one. A member that is not given is "".
+function events:add_event(rule, grp, time_ms, id, member, value)
+  return self:add_events({ rule, time_ms, grp, id, member or "", value }, 6)
 end
 
 -- The places of a rule's events in [from_ms, to_ms), as first and one behind the last; none when there are none.
