@@ -137,7 +137,7 @@ end
 -- The same for many: keys is day, key, day, key, of n values in all; news[i] becomes whether the i-th was new. -> number of new ones,
 -- or nil, err.
 function Store:seen_all(keys, n, news)
-  return self.db:insert_all("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", keys, n, news)
+  return self.db:insert_all("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", keys, 1, n, news)
 end
 
 -- true when the 16-byte key was not yet seen for this day, false when it was, or nil, err.

@@ -72,6 +72,25 @@ describe("store", function()
       assert.equal(0, select("#", s:row "SELECT a FROM t WHERE a = 99"))
     end)
 
+    it("runs for many rows at once and says which came in", function()
+      local s <close> = assert(open())
+      assert(s:exec "CREATE TABLE many(a INTEGER PRIMARY KEY, b)")
+      local sql, news = "INSERT INTO many VALUES(?, ?) ON CONFLICT DO NOTHING", {}
+      assert.equal(2, s:insert_all(sql, { 1, "x", 2, nil, 1, "y" }, 1, 6, news))
+      assert.same({ true, true, false }, news)
+      assert.equal(1, s:insert_all(sql, { 9, 9, 3, 0.5 }, 3, 4))
+      assert.equal(0, s:insert_all(sql, {}, 1, 0))
+      local rows = {}
+      for a, b in s:rows "SELECT a, coalesce(b, 'null') FROM many ORDER BY a" do rows[#rows + 1] = a .. "=" .. b end
+      assert.same({ "1=x", "2=null", "3=0.5" }, rows)
+      assert.has_error(function() s:insert_all(sql, { 1, 2, 3 }, 1, 3) end)
+      assert.has_error(function() s:insert_all(sql, { 7, {} }, 1, 2) end)
+      assert.has_error(function() s:insert_all("SELECT 1", {}, 1, 0) end)
+      local rows_in, err = s:insert_all("INSERT INTO many VALUES(?, ?)", { 8, 8, 1, 1 }, 1, 4)
+      assert.is_nil(rows_in)
+      assert.equal("store", err.kind)
+    end)
+
     it("report bad SQL: writes as nil and an error, reads by raising it", function()
       local s <close> = assert(open())
       local n, err = s:exec "INSERT INTO nowhere VALUES(1)"

@@ -143,22 +143,22 @@ static int l_insert_new(lua_State *L) {
   return 1;
 }
 
-/* store:insert_all(sql, values, n [, news]) -> rows that came in, or nil, err. Runs the SQL for each row of as many values as it has
-   parameters, the first n of the array. news[i] becomes whether row i came in. */
+/* store:insert_all(sql, values, first, last [, news]) -> rows that came in, or nil, err. Runs the SQL once for each run of as many
+   values as it has parameters, from first to last of the array. news[i] becomes whether a row came in with run i. */
 static int l_insert_all(lua_State *L) {
   handle *h = check_store(L);
   luaL_checktype(L, 3, LUA_TTABLE);
-  lua_Integer n = luaL_checkinteger(L, 4), at = 1;
-  if (!lua_isnoneornil(L, 5)) luaL_checktype(L, 5, LUA_TTABLE);
-  lua_settop(L, 5);
+  lua_Integer at = luaL_checkinteger(L, 4), last = luaL_checkinteger(L, 5);
+  if (!lua_isnoneornil(L, 6)) luaL_checktype(L, 6, LUA_TTABLE);
+  lua_settop(L, 6);
   df_error err;
   df_store_stmt *st = find(L, h, 0, &err);
   if (st == NULL) return df_push_error(L, &err);
   int width = df_store_params(st);
-  luaL_argcheck(L, n >= 0 && width > 0 && n % width == 0, 4, "rows are not whole");
+  luaL_argcheck(L, width > 0 && (last - at + 1) % width == 0, 5, "rows are not whole");
   luaL_checkstack(L, width + 4, "too many parameters");
   int64_t first = df_store_changes(h->store), before = first;
-  for (lua_Integer row = 1; at <= n; row++) {
+  for (lua_Integer row = 1; at <= last; row++) {
     df_store_reset(st);
     for (int i = 1; i <= width; i++) {
       lua_rawgeti(L, 3, at++);              /* [.., v] */
@@ -166,10 +166,10 @@ static int l_insert_all(lua_State *L) {
     }
     if (df_store_step(st, &err) < 0) return df_push_error(L, &err);
     int64_t now = df_store_changes(h->store);
-    lua_settop(L, 5);
-    if (!lua_isnil(L, 5)) {
+    lua_settop(L, 6);
+    if (!lua_isnil(L, 6)) {
       lua_pushboolean(L, now > before); /* [.., b] */
-      lua_rawseti(L, 5, row);           /* [..] */
+      lua_rawseti(L, 6, row);           /* [..] */
     }
     before = now;
   }

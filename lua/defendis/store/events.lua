@@ -6,6 +6,8 @@ local core = require "defendis.core"
 local check = require "defendis.check"
 
 local DAY_MS <const> = 86400000
+local INSERT <const> = "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)"
+local INSERT_8 <const> = INSERT .. (", (?, ?, ?, ?, ?, ?)"):rep(7) -- a statement costs more than a row
 local RULES <const> = 16383
 local DAYS <const> = 262144 -- before and after 1970-01-01
 
@@ -60,14 +62,17 @@ local function next_place(self, rule, time_ms)
 end
 
 -- Adds events to correlations. list: rule, time_ms, group, id, member and value (number, string or nil) of each, the first n values of
--- the array, which are used up. -> rows written, or nil, err.
+-- the array, which are used up. -> true, or nil, err.
 function events:add_events(list, n)
   for i = 1, n, 6 do
     local place, err = next_place(self, list[i], list[i + 1])
     if not place then return nil, err end
     list[i] = place
   end
-  return self.db:insert_all("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)", list, n)
+  local whole = n - n % 48
+  local ok, err = self.db:insert_all(INSERT_8, list, 1, whole)
+  if ok then ok, err = self.db:insert_all(INSERT, list, whole + 1, n) end
+  return ok and true, err
 end
 
 -- The same for one. A member that is not given is "".
