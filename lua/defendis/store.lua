@@ -4,6 +4,7 @@
 -- begin and commit a failure sticks, so that commit fails with it. Reads raise the error table. Rules, datasets,
 -- inputs, groups, ids and sinks are strings; `raw` and keys are bytes.
 local core = require "defendis.core"
+local check = require "defendis.check"
 local schema = require "defendis.store.schema"
 local TABLES = schema.TABLES
 
@@ -58,8 +59,21 @@ function Store:begin() return self.db:begin() end
 function Store:commit() return self.db:commit() end
 function Store:rollback() self.db:rollback() end
 
+-- SQLite looks at the types of a table without rowid only when it writes: one that the disk has spoiled would be summed up.
+local TEXTS = { dataset = true, input = true, state = true, reason = true, request_id = true }
+local function check_types(path, row)
+  for _, name in ipairs(LEDGER) do
+    local value = row[name]
+    if value ~= nil and (TEXTS[name] and type(value) or math.type(value)) ~= (TEXTS[name] and "string" or "integer") then
+      error(check.error("store", ("state damaged: %s: %s of a window is not what was written; restore a backup or run "
+        .. "`defendis state reset --all`"):format(path, name)))
+    end
+  end
+end
+
 local function with_emitted(self, row)
   if row == nil then return nil end
+  check_types(self.path, row)
   row.emitted = {}
   for sink, documents in self.db:rows([[SELECT sink, documents FROM emitted
       WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?]], row.dataset, row.input, row.from, row.to) do
@@ -198,7 +212,7 @@ function store.open(path, options)
   for key, value in pairs(options or {}) do o[key] = value end
   local db, err = core.store.open(path, o)
   if not db then return nil, err end
-  return setmetatable({ db = db, rule_keys = {}, rule_numbers = {}, last_event = {} }, Store)
+  return setmetatable({ db = db, path = path, rule_keys = {}, rule_numbers = {}, last_event = {} }, Store)
 end
 
 -- store.discard(path) -> true, or nil, err: `state reset` of a state that is damaged; it is kept as PATH.old.

@@ -9,7 +9,7 @@
                  none: only spares the wait for the real disk at each sync, as all of these do.
    DISK_AT       n; beyond the last operation power fails at the exit
    DISK_SEED     decides what a power loss leaves
-   DISK_REPORT   file outside the folder: "N NAME PATH" of the operation that was hit, or "N done" at the exit
+   DISK_REPORT   file, not itself on that disk: "N NAME PATH" of the operation that was hit, or "N done" when there were but N
 
    SQLite maps its -shm file; that one is memory, not on the disk. After a power loss the exit code is 75. */
 #include <dlfcn.h>
@@ -87,7 +87,7 @@ static void lose_power(const char *what, const char *path) {
 __attribute__((destructor)) static void end(void) {
   reached_exit = 1;
   if (mode == POWER) lose_power("exit", "");
-  if (mode != OFF) tell("done", "");
+  if (mode != OFF && count < target) tell("done", "");
 }
 
 /* Counts an operation. 1 when it is the one; then errno is set for a failure. */

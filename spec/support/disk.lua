@@ -4,12 +4,13 @@ local scratch = require "support.scratch"
 local disk = {}
 
 local LIBRARY = (os.getenv("DEFENDIS_BUILD") or "build") .. "/disk.so"
-local report = os.tmpname()
+local report
 
 disk.LOST_POWER = 75
 
 --- The environment of a program. o: {dir = absolute folder, fault =, at = number of the operation, seed =}; env: more of it.
 function disk.env(o, env)
+  report = o.dir .. "/report"
   local out = { LD_PRELOAD = ((os.getenv("LD_PRELOAD") or "") .. " " .. LIBRARY):gsub("^ ", ""), DISK_DIR = o.dir, DISK_FAULT = o.fault,
     DISK_AT = o.at, DISK_SEED = o.seed, DISK_REPORT = report }
   for name, value in pairs(env or {}) do out[name] = value end
@@ -23,7 +24,7 @@ function disk.words(o, env)
   return table.concat(words, " ")
 end
 
---- What was hit: number, name and file of the operation; with "done" as the name nothing was.
+--- What the last program met: number, name and file of the operation; with "done" as the name nothing was hit.
 function disk.report()
   local n, what, path = scratch.read(report):match("^(%d+) (%S+) ([^\n]*)\n$")
   return tonumber(n), what, path
