@@ -1,7 +1,7 @@
 -- bench.lua: `make bench`: the same work done by this program and by peer.py against the same simulator, and what it took.
 --
 -- BENCH_RECORDS=200000: records of the comparison. BENCH_ROUNDS=3. BENCH_BIG=1: memory at 1,000,000 records too.
--- BENCH_ONLY=work|start|latency|memory: one part. Ratios count, absolute figures are this machine's.
+-- BENCH_ONLY=work|commit|start|latency|memory: one part. Ratios count, absolute figures are this machine's.
 local json = require "cjson"
 local run = require "support.run"
 
@@ -170,6 +170,24 @@ local function work(sim)
     share > 0.5 and ", TOO MUCH TO COMPARE" or "")
 end
 
+-- What of the CPU time goes into making results last: the same ingest with and without, in turn; see commit.lua.
+local function commit(sim)
+  local o = { domains = DOMAINS, days = 10, page_size = 1000 }
+  local times = { whole = {}, without = {} }
+  for _ = 1, ROUNDS + 1 do
+    for mode, list in pairs(times) do
+      local folder = pipeline(o)
+      local p = io.popen(("env DEFENDIS_BASE_URL=%s DEFENDIS_API_KEY=%s lua5.4 %scommit.lua %s %s/pipeline.lua"):format(sim.base_url,
+        sim.api_key, HERE, mode, folder))
+      list[#list + 1] = assert(tonumber(p:read("a")), "the measured ingest failed")
+      p:close()
+      run.clean()
+    end
+  end
+  local whole, rest = median(times.whole), median(times.without)
+  say("the commit: %.2f of %.2f s of CPU time, %.1f %% (medians of %d)", whole - rest, whole, 100 * (whole - rest) / whole, ROUNDS + 1)
+end
+
 local SCRIPT = [[
 local services = {}
 for _, name in ipairs{ "vpn", "mail", "vpn" } do
@@ -223,6 +241,7 @@ end
 
 local PARTS = {
   { "work", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), work) end },
+  { "commit", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), commit) end },
   { "start", start },
   -- the first domain has 70 % of the records
   { "latency", function() with_simulator("--latency 50ms --records 28572", latency) end },
