@@ -29,10 +29,6 @@ describe("opening a store", function()
     assert(s:commit())
   end
 
-  local function sqlite(sql)
-    assert(os.execute(("sqlite3 '%s' \"%s\" >/dev/null 2>&1"):format(path, sql)) ~= nil)
-  end
-
   before_each(function()
     dir = scratch.dir()
     path = dir .. "/state.db"
@@ -78,8 +74,11 @@ describe("opening a store", function()
     end)
 
     it("refuses another program's database and leaves it as it is", function()
-      sqlite "CREATE TABLE theirs(x); INSERT INTO theirs VALUES(1)"
-      os.execute(("chmod 600 '%s'"):format(path))
+      fill(1)
+      local f = assert(io.open(path, "r+b"))
+      f:seek("set", 68) -- where SQLite keeps whose format it is
+      f:write "HERS"
+      f:close()
       local before = scratch.read(path)
       refused "is a database of another program"
       assert.equal(before, scratch.read(path))
