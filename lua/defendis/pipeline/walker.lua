@@ -12,14 +12,15 @@ local PAUSE_MAX_MS <const> = 60000 -- longest that it waits because the API asks
 
 local walker = {}
 
---- Is a window's row closed, and so late that no record is expected any more? lateness: ms after the window's end.
+--- Is a window's row closed, and was all of it read so late that no record is expected any more? lateness: ms after the window's end.
+-- updated_ms is when the row's pass began: what an interrupted pass has read may have changed before it went on.
 function walker.is_final(row, lateness) return row.state == "closed" and row.updated_ms >= row.to * DAY_MS + lateness end
 
 -- A pass begins: nothing of an earlier one counts for whether this one is whole.
 local function start_pass(run, walk)
   local row = walk.row
   row.state, row.page_size, row.next_page = "open", run.plan.page_size, 1
-  row.pass_pages, row.pass_received, row.pass_unique = 0, 0, 0
+  row.pass_pages, row.pass_received, row.pass_unique, row.updated_ms = 0, 0, 0, core.sys.wall_ms()
   walk.pager = core.api.pager{ page_size = run.plan.page_size }
 end
 
