@@ -19,7 +19,7 @@ world.DATASET = "dataleaks.credentials"
 world.DAY = 86400000
 local FILES <const> = { "state.db", "state.db-wal", "out/.defendis", "out/dataleaks.credentials.jsonl", "out/findings.jsonl" }
 local LEFT <const> = { "state.db-shm", "state.db.lock", "out", "" }
-local REAL <const> = { client = {}, wall_ms = core.sys.wall_ms, mono_ms = core.sys.mono_ms }
+local REAL <const> = { client = {}, open = store.open, wall_ms = core.sys.wall_ms, mono_ms = core.sys.mono_ms }
 for name, f in pairs(core.client) do REAL.client[name] = f end
 
 local base
@@ -134,6 +134,22 @@ local function install(self)
     self:turn(self.mono)
     return self:find(id) ~= nil
   end
+  store.open = function(...)
+    local s, err = REAL.open(...)
+    if not s then return nil, err end
+    local begin, commit = s.begin, s.commit
+    s.begin = function(...)
+      self:at_store()
+      return begin(...)
+    end
+    s.commit = function(...)
+      self:at_store()
+      local ok, problem = commit(...)
+      self:at_store()
+      return ok, problem
+    end
+    return s
+  end
   core.sys.mono_ms = function() return self.mono end
   core.sys.wall_ms = function() return self.mono + self.offset end
 end
@@ -142,7 +158,7 @@ end
 -- api = function(request) -> body, or nil, err: asked when the answer is due.
 function world.new(plan, set, api)
   local self = setmetatable({ plan = setmetatable(plan, { __index = PLAN }), api = api, mono = 1000, latency = 10,
-    pending = {}, done = {}, requests = {}, folders = 0, crashes = 0 }, methods)
+    pending = {}, done = {}, requests = {}, folders = 0 }, methods)
   self.offset = (self.plan.until_day + 1) * world.DAY - self.mono
   self.set = set or world.rules()
   self.folder = self:new_folder()
@@ -153,7 +169,7 @@ end
 --- For after_each.
 function methods:close()
   for name, f in pairs(REAL.client) do core.client[name] = f end
-  core.sys.wall_ms, core.sys.mono_ms = REAL.wall_ms, REAL.mono_ms
+  core.sys.wall_ms, core.sys.mono_ms, store.open = REAL.wall_ms, REAL.mono_ms, REAL.open
   for i = 1, self.folders do remove(("%s/%d"):format(base, i)) end
 end
 
@@ -177,7 +193,7 @@ function methods:run(sinks)
         return send(sink, batch)
       end }, { __index = sink })
   end
-  self.dead, self.pending, self.done = nil, {}, {}
+  self.dead, self.fuse, self.pending, self.done = nil, nil, {}, {}
   local summary, err = pipeline.run(plan, {})
   if not self.dead then return summary, err end
   remove(self.folder)
@@ -185,14 +201,19 @@ function methods:run(sinks)
   return "crashed"
 end
 
---- The process ends here and now.
-function methods:crash()
-  if self.dead then return end
-  self.dead, self.crashes = self:new_folder(self.folder), self.crashes + 1
+--- The process ends here and now, or at the n-th moment from now at which a transaction begins, is to be committed, or was committed.
+function methods:crash(n)
+  self.fuse = n
+  if self.dead or n and n > 0 then return end
+  self.dead = self:new_folder(self.folder)
+end
+
+function methods:at_store()
+  if self.fuse then self:crash(self.fuse - 1) end
 end
 
 --- The state, between two runs; close it.
-function methods:open() return assert(store.open(self.folder .. "/state.db", { exclusive = true })) end
+function methods:open() return assert(REAL.open(self.folder .. "/state.db", { exclusive = true })) end
 
 --- The committed lines of an output file, by the state `s`.
 function methods:lines(s, kind)
