@@ -38,6 +38,14 @@ local function end_pass(run, walk, kind, reason)
     or ("the list kept changing during %d passes: %s"):format(PASSES, reason), { request_id = row.request_id })
 end
 
+-- Page numbers mean something else with another page size.
+local function note_page_size(run, row)
+  if row.state ~= "open" or (row.pass_pages or 0) == 0 or row.page_size == run.plan.page_size then return end
+  local notices = run.commit.notices
+  notices[#notices + 1] = ("%s %s %s..%s: begun anew, because page_size was changed from %d to %d"):format(row.dataset, row.input,
+    core.api.date(row.from), core.api.date(row.to), row.page_size, run.plan.page_size)
+end
+
 --- The walk over one window of one stream, or nil when there is nothing to do. from, to: days; run: {plan, store, commit, prefetch,
 -- tick, give_way}.
 -- A walk: {row = the ledger's, stream, path, query, first = page, last = page or nil, pager, exact = every record that is new in this
@@ -62,6 +70,7 @@ function walker.new(run, stream, from, to)
       total_pages = row.total_pages, items = row.pass_received, pages = row.pass_pages }
     walk.exact = row.walks == 1 and row.pass == 1
   else
+    note_page_size(run, row)
     walk.exact = row.received == 0
     row.walks, row.pass, row.pass_before = row.walks + 1, 1, nil
     start_pass(run, walk)
