@@ -25,7 +25,8 @@ for name, f in pairs(core.client) do REAL.client[name] = f end
 local base
 local last_id = 1 << 40
 
-local function base_folder()
+local function base_folder(dir)
+  base = base or dir
   if not base then
     local pipe <close> = assert(io.popen("mktemp -d -p /dev/shm 2>/dev/null || mktemp -d"))
     base = assert(pipe:read "l")
@@ -49,7 +50,7 @@ end
 -- A folder for the state, with what another one holds.
 function methods:new_folder(from)
   self.folders = self.folders + 1
-  local folder = ("%s/%d"):format(base_folder(), self.folders)
+  local folder = ("%s/%d"):format(base, self.folders)
   assert(core.stream.mkdir(folder .. "/out"))
   for _, name in ipairs(from and FILES or {}) do
     local f = io.open(from .. "/" .. name, "rb")
@@ -155,12 +156,13 @@ local function install(self)
 end
 
 --- A world. plan: fields of a plan as file.load gives it, over defaults: input "a", one day, pages of 3; set: rules;
--- api = function(request) -> body, or nil, err: asked when the answer is due.
-function world.new(plan, set, api)
+-- api = function(request) -> body, or nil, err: asked when the answer is due; dir: where its files are, else in memory.
+function world.new(plan, set, api, dir)
   local self = setmetatable({ plan = setmetatable(plan, { __index = PLAN }), api = api, mono = 1000, latency = 10,
     pending = {}, done = {}, requests = {}, folders = 0 }, methods)
   self.offset = (self.plan.until_day + 1) * world.DAY - self.mono
   self.set = set or world.rules()
+  base_folder(dir)
   self.folder = self:new_folder()
   install(self)
   return self
@@ -181,13 +183,13 @@ end
 
 function methods:wall() return self.mono + self.offset end
 
---- Runs the pipeline. sinks: those that have `send`, beside a file sink. Returns what pipeline.run returns, or "crashed".
-function methods:run(sinks)
+--- Runs the pipeline. sinks: those that have `send`, beside a file sink unless bare. Returns what pipeline.run returns, or "crashed".
+function methods:run(sinks, bare)
   local plan = setmetatable({ store = self.folder .. "/state.db", set = self.set, sinks = {} }, { __index = self.plan })
-  plan.sinks[1] = assert(jsonl.new({ path = "out" }, { folder = self.folder .. "/" }))
-  for i, sink in ipairs(sinks or {}) do
+  plan.sinks[1] = not bare and assert(jsonl.new({ path = "out" }, { folder = self.folder .. "/" })) or nil
+  for _, sink in ipairs(sinks or {}) do
     local send = sink.send
-    plan.sinks[i + 1] = setmetatable({ close = function() end, batch = sink.batch or { documents = 500, bytes = 1 << 20 },
+    plan.sinks[#plan.sinks + 1] = setmetatable({ close = function() end, batch = sink.batch or { documents = 500, bytes = 1 << 20 },
       send = function(_, batch)
         if self.dead then return nil, check.error("network", "the process is gone") end
         return send(sink, batch)
