@@ -23,7 +23,8 @@ local SET = world.rules(RULES)
 -- Where an action has its moment: a request to be answered, a batch handed to a sink, or the next of both or of a run's begin.
 local PLACE = { page = "request", busy = "request", limited = "request", refused = "request", capped = "request", gone = "request",
   ack = "sink", nack = "sink", poison = "sink", down = "sink", mute = "sink", broken = "sink", too_big = "sink",
-  insert = "any", delete = "any", update = "any", move = "any", crash = "any", restart = "any", forward = "any", back = "any" }
+  insert = "any", delete = "any", update = "any", move = "any", crash = "any", restart = "any", forward = "any", back = "any",
+  resize = "any", widen = "any" }
 local NAMES = {}
 for name in pairs(PLACE) do NAMES[#NAMES + 1] = name end
 table.sort(NAMES)
@@ -74,6 +75,10 @@ end
 
 function act.restart(self) self.away = true end
 
+-- Edits of the pipeline file, for the next run.
+function act.resize(self, x) self.edits.page_size = x % 4 + 1 end
+function act.widen(self, x) self.edits.step, self.model.wide = x % 2 + 1, true end
+
 local function turn(self, ms)
   self.w.offset = self.w.offset + ms
   self.latest = math.max(self.latest, self.w:wall())
@@ -100,10 +105,14 @@ local function take(self, place)
   end
 end
 
-local function window_at(self, request)
+local function records_of(self, query)
+  local from, to, texts = core.api.days(query.fromDate), core.api.days(query.toDate), {}
   for _, v in ipairs(self.model.windows) do
-    if v.input == request.query.domain and request.query.fromDate == core.api.date(v.day) then return v end
+    for _, id in ipairs(v.input == query.domain and v.day >= from and v.day < to and v.ids or {}) do
+      texts[#texts + 1] = world.record(id, v.day, ('"who":"%d","version":%d'):format(#texts % 2, self.version))
+    end
   end
+  return texts
 end
 
 local function answer(self, request)
@@ -118,9 +127,7 @@ local function answer(self, request)
   if name == "refused" then return world.error("invalid", { status = 400 }) end
   if name == "gone" then return world.error("not_found", { status = 404 }) end
   if name == "capped" then self.cap = a.x % 3 + 1 end
-  local v, texts = window_at(self, request), {}
-  for i, id in ipairs(v.ids) do texts[i] = world.record(id, v.day, ('"who":"%d","version":%d'):format(i % 2, self.version)) end
-  return world.page(request, texts, self.cap and math.min(self.cap, request.query.pageSize))
+  return world.page(request, records_of(self, request.query), self.cap and math.min(self.cap, request.query.pageSize))
 end
 
 local SEND = {}
@@ -159,7 +166,7 @@ end
 
 local function start(seed)
   math.randomseed(seed)
-  local self = { made = 0, version = 1 }
+  local self = { made = 0, version = 1, edits = {} }
   local inputs, days = { "a", "b" }, 2
   local plan = { scope = { domain = inputs }, page_size = math.random(3), concurrency = math.random(3),
     outbox = math.random(3) == 1 and 2000 or 1 << 28 }
@@ -196,7 +203,7 @@ local function play(self)
     take(self)
     table.remove(self.actions, 1)
     self.away = nil
-    self.w.dead = nil
+    for name, value in pairs(self.edits) do self.w.plan[name] = value end
     self.w:run{ sink(self, "one"), sink(self, "two") }
     look(self, self.model.audit)
   end

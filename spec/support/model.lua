@@ -9,7 +9,8 @@ local methods = {}
 methods.__index = methods
 
 --- w: a world; sinks: names of those that are served from the outbox. windows: array of {input, day, ids = there now, always = there
--- all the time, inserted, deleted, moved = how often}, kept by the one who changes lists; excused: documents that may come again.
+-- all the time, inserted, deleted, moved = how often}, kept by the one who changes lists; excused: documents that may come again;
+-- wide: a window may hold more than a day.
 function model.new(w, sinks)
   local self = setmetatable({ w = w, windows = {}, names = sinks, took = {}, again = {}, excused = 0, of = {}, lines = {} }, methods)
   for _, name in ipairs(sinks) do self.took[name], self.again[name] = {}, 0 end
@@ -59,6 +60,17 @@ local function accounted(self, s, name)
   return set
 end
 
+-- With insertions and deletions, or several moves, in balance only a walk after the last of them is sure to see all.
+local function is_sure(self, v)
+  local moved, inserted, deleted = 0, false, false
+  for _, o in ipairs(self.windows) do
+    if o == v or self.wide and o.input == v.input then
+      moved, inserted, deleted = moved + o.moved, inserted or o.inserted, deleted or o.deleted
+    end
+  end
+  return moved <= 1 and not (inserted and deleted)
+end
+
 --- Between two runs, also after a crash: what was noted as seen is lost to no sink, and no checkpoint is ahead of what was read.
 function methods:audit(s)
   local records, ids = committed(self, s, world.DATASET)
@@ -69,9 +81,7 @@ function methods:audit(s)
     contains(set, findings, name .. " will never get")
   end
   for _, v in ipairs(self.windows) do
-    -- with insertions and deletions, or several moves, in balance only a walk after the last of them is sure to see all
-    local sure = v.moved <= 1 and not (v.inserted and v.deleted)
-    if sure and s:checkpoint(world.DATASET, v.input, self.w.plan.since) > v.day then contains(ids, v.always, "the checkpoint passed by") end
+    if is_sure(self, v) and s:checkpoint(world.DATASET, v.input, self.w.plan.since) > v.day then contains(ids, v.always, "the checkpoint passed by") end
   end
   return ids
 end
