@@ -81,7 +81,8 @@ function methods:audit(s)
     contains(set, findings, name .. " will never get")
   end
   for _, v in ipairs(self.windows) do
-    if is_sure(self, v) and s:checkpoint(world.DATASET, v.input, self.w.plan.since) > v.day then contains(ids, v.always, "the checkpoint passed by") end
+    local read = is_sure(self, v) and s:checkpoint(world.DATASET, v.input, self.w.plan.since) > v.day
+    if read then contains(ids, v.always, "the checkpoint passed by") end
   end
   return ids
 end
