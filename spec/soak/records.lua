@@ -1,4 +1,5 @@
--- records.lua: many records through the walk, the commit, the store and the outbox into a sink that counts; no network.
+-- records.lua: many records through the walk, the commit, the store and the outbox into a sink that counts, and is away now and then, so
+-- that the outbox fills up; no network.
 -- usage: records.lua [COUNT]. Fails when memory is not flat, the state is larger than its ids explain, or the outbox is not drained.
 local core = require "defendis.core"
 local scratch = require "support.scratch"
@@ -37,13 +38,21 @@ local function api(request)
   return ENVELOPE:format(table.concat(texts, ","), n, PAGE, A_DAY, last_page, more, more and n + 1 or "null")
 end
 
-local w = world.new({ until_day = core.api.days "2026-01-01" + days, page_size = PAGE, lateness_ms = 0, outbox = 8 << 20 }, nil, api, dir)
+local w = world.new({ until_day = core.api.days "2026-01-01" + days, page_size = PAGE, lateness_ms = 0, outbox = 8 << 20,
+  give_up_ms = 1 << 40 }, nil, api, dir)
 w.requests = setmetatable({}, { __newindex = function() end })
 
-local function size() return io.open(w.folder .. "/state.db"):seek "end" end
+-- Asked from outside: a descriptor of this file that is closed here would take SQLite's locks with it.
+local function size()
+  local pipe <close> = assert(io.popen(("stat -c %%s '%s/state.db'"):format(w.folder)))
+  return pipe:read "n"
+end
 
 local taken, seen, started = 0, {}, os.clock()
+local away_at, back_ms, times = 3 * A_DAY, 0, 0
 local sink = { name = "counting", send = function(_, batch)
+  if taken >= away_at then away_at, back_ms, times = taken + 3 * A_DAY, w.mono + 3600000, times + 1 end
+  if w.mono < back_ms then return world.error("network", { retryable = true }) end
   local before = taken // EACH
   taken = taken + #batch
   if taken // EACH > before then
@@ -62,9 +71,10 @@ local ids, whole = s.db:row "SELECT count(*) FROM seen", s.db:row "PRAGMA integr
 local pages, free, page = s.db:row "PRAGMA page_count", s.db:row "PRAGMA freelist_count", s.db:row "PRAGMA page_size"
 s:close()
 local slope = #seen > 2 and (seen[#seen] - seen[2]) / (#seen - 2) or 0
-print(("%d windows, %d records taken, %d ids, %d rows left in the outbox; state %.1f MiB, %.1f of it free, %.1f bytes a record; "
-  .. "memory grows by %.2f MiB a million"):format(summary.done, taken, ids, left, pages * page / (1 << 20), free * page / (1 << 20),
-  pages * page / taken, slope / 1024))
+print(("%d windows, %d records taken by a sink that was away %d times, %d ids, %d rows left in the outbox"):format(summary.done, taken,
+  times, ids, left))
+print(("state %.1f MiB, %.1f of it free, %.1f bytes a record; memory grows by %.2f MiB a million"):format(pages * page / (1 << 20),
+  free * page / (1 << 20), pages * page / taken, slope / 1024))
 w:close()
 world.clean()
 scratch.remove(dir)
