@@ -2,6 +2,7 @@
 -- SEED=n repeats one sequence; SEQUENCES=n runs so many.
 local core = require "defendis.core"
 local model = require "support.model"
+local task = require "defendis.task"
 local world = require "support.world"
 
 local ONE = math.tointeger(tonumber(os.getenv "SEED"))
@@ -159,6 +160,7 @@ local function sink(self, name)
       return world.error("network", { retryable = true })
     end
     -- what was taken and not yet answered when the process ends comes again
+    task.sleep((a and a.x % 40 or 0) / 1000)
     take(self)
     return result, err
   end }
