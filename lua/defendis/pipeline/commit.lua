@@ -184,7 +184,7 @@ function Commit:count(walk, answer, dead)
   row.unique, row.normalized = row.unique + out.normalized, row.normalized + out.normalized
   row.dead, row.replaced = row.dead + dead, row.replaced + page:replaced()
   row.duplicate = row.received - row.unique - row.dead
-  row.request_id, row.updated_ms = answer.request_id, core.sys.wall_ms()
+  row.request_id = answer.request_id
   for _, sink in ipairs(self.sinks) do
     local before = row.emitted[sink.name]
     -- a sink that joined when this window had documents already owes nothing for it

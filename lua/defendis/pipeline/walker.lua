@@ -12,14 +12,15 @@ local PAUSE_MAX_MS <const> = 60000 -- longest that it waits because the API asks
 
 local walker = {}
 
---- Is a window's row closed, and so late that no record is expected any more? lateness: ms after the window's end.
+--- Is a window's row closed, and was all of it read so late that no record is expected any more? lateness: ms after the window's end.
+-- updated_ms is when the row's pass began: what an interrupted pass has read may have changed before it went on.
 function walker.is_final(row, lateness) return row.state == "closed" and row.updated_ms >= row.to * DAY_MS + lateness end
 
 -- A pass begins: nothing of an earlier one counts for whether this one is whole.
 local function start_pass(run, walk)
   local row = walk.row
   row.state, row.page_size, row.next_page = "open", run.plan.page_size, 1
-  row.pass_pages, row.pass_received, row.pass_unique = 0, 0, 0
+  row.pass_pages, row.pass_received, row.pass_unique, row.updated_ms = 0, 0, 0, core.sys.wall_ms()
   walk.pager = core.api.pager{ page_size = run.plan.page_size }
 end
 
@@ -35,6 +36,14 @@ local function end_pass(run, walk, kind, reason)
   if not last then return "again" end
   return nil, check.error("incomplete", kind == "fail" and reason
     or ("the list kept changing during %d passes: %s"):format(PASSES, reason), { request_id = row.request_id })
+end
+
+-- Page numbers mean something else with another page size.
+local function note_page_size(run, row)
+  if row.state ~= "open" or (row.pass_pages or 0) == 0 or row.page_size == run.plan.page_size then return end
+  local notices = run.commit.notices
+  notices[#notices + 1] = ("%s %s %s..%s: begun anew, because page_size was changed from %d to %d"):format(row.dataset, row.input,
+    core.api.date(row.from), core.api.date(row.to), row.page_size, run.plan.page_size)
 end
 
 --- The walk over one window of one stream, or nil when there is nothing to do. from, to: days; run: {plan, store, commit, prefetch,
@@ -61,6 +70,7 @@ function walker.new(run, stream, from, to)
       total_pages = row.total_pages, items = row.pass_received, pages = row.pass_pages }
     walk.exact = row.walks == 1 and row.pass == 1
   else
+    note_page_size(run, row)
     walk.exact = row.received == 0
     row.walks, row.pass, row.pass_before = row.walks + 1, 1, nil
     start_pass(run, walk)
