@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/secret.h"
+#include "io/watch.h"
 
 enum { BUFFER_BYTES = 128 * 1024, MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
 static const size_t default_max_body = (size_t)64 << 20;
@@ -342,7 +343,8 @@ void df_http_poll(df_http *h, int wait_ms) {
     for (transfer *t = h->active; t != NULL; t = t->next) queued++;
     /* running < queued: something has ended already and waits to be read */
     if (running == queued) {
-      api.multi_poll(h->multi, NULL, 0, wait_ms, NULL);
+      struct curl_waitfd watched = {.fd = df_watch_fd(), .events = CURL_WAIT_POLLIN};
+      api.multi_poll(h->multi, &watched, watched.fd >= 0, wait_ms, NULL);
       api.multi_perform(h->multi, &running);
     }
   }

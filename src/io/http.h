@@ -73,7 +73,7 @@ int df_http_start(df_http *h, const df_http_request *r, df_error *err);
 /* Drops the transfer with this tag, if it is under way. */
 void df_http_cancel(df_http *h, const void *tag);
 
-/* Moves transfers on; waits up to wait_ms for something to happen when nothing is ready. */
+/* Moves transfers on; waits up to wait_ms for something to happen, also to what df_watch_add watches, when nothing is ready. */
 void df_http_poll(df_http *h, int wait_ms);
 
 /* The next finished transfer, or NULL. Free it with df_http_answer_free. */

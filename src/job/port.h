@@ -36,6 +36,7 @@ typedef struct df_call {
   const char *body; /* JSON, or NULL */
   size_t body_len;
   int64_t timeout_ms; /* 0: the client's */
+  int fd;             /* of a timer: over 0, a descriptor of df_watch_add that ends it when it is readable */
   df_decode decode;
   int no_key; /* send no Authorization (health) */
 } df_call;
