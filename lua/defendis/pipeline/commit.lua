@@ -252,6 +252,12 @@ function Commit:correlate(c, to)
   return ok, err
 end
 
+--- What was counted since the last run is told, and counts no more.
+function Commit:forget_counts()
+  self.totals = { late = 0, findings = 0, dead = 0, faults = {} }
+  if self.outbox then self.outbox:forget_counts() end
+end
+
 --- Closes the sinks and the store.
 function Commit:close()
   for _, sink in ipairs(self.all) do sink:close() end

@@ -182,8 +182,16 @@ function file.load(path, bare)
     store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, outbox = bytes(o.outbox or "256MiB"),
     give_up_ms = time.span(o.give_up or "60s") }
   if bare then return plan end
-  plan.sinks, err = sinks.make(o.sinks, folder, path)
-  return plan.sinks and plan, err
+  plan.entries = o.sinks
+  return file.make_sinks(plan)
+end
+
+--- Makes a plan's sinks, anew when those that it has are closed. Returns the plan, or nil, err.
+function file.make_sinks(plan)
+  local made, err = sinks.make(plan.entries, plan.folder, plan.path)
+  if not made then return nil, err end
+  plan.sinks = made
+  return plan
 end
 
 return file
