@@ -47,7 +47,7 @@ local function once(plan, args)
   finish()
   if not summary then return nil, err end
   if args.json then report.document(summary, err) else report.show(plan, summary) end
-  report.complain(summary, "by the next run")
+  report.complain(summary)
   if err then return nil, err end
   return report.code(summary)
 end

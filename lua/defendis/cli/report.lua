@@ -99,8 +99,8 @@ local function complain_of(problems)
   end
 end
 
---- Says on stderr what went wrong in a run. next_run: when what is behind is tried again.
-function report.complain(summary, next_run)
+--- Says on stderr what went wrong in a run. goes_on: its sinks are served further.
+function report.complain(summary, goes_on)
   complain_of(summary.problems)
   for message, f in pairs(summary.faults) do
     io.stderr:write(("defendis: rule %s failed on %d records: %s\n"):format(f.rule, f.count, ui.plain(message)))
@@ -114,24 +114,24 @@ function report.complain(summary, next_run)
       io.stderr:write(("defendis: sink %s: %d documents refused for good and kept as dead letters: %s\n"):format(ui.plain(s.sink), s.dead,
         ui.plain(s.dead_reason)))
     end
-    if s.behind > 0 then
-      io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered %s%s\n"):format(ui.plain(s.sink), s.behind, next_run,
+    if s.behind > 0 and (s.stopped or not goes_on) then
+      io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered %s%s\n"):format(ui.plain(s.sink), s.behind, goes_on and "as soon as it can be" or "by the next run",
         s.stopped and ("; %s: %s"):format(s.stopped, ui.plain(s.error)) or ""))
     end
   end
 end
 
---- Does no sink lack anything?
-function report.all_delivered(summary)
+--- Does no sink lack anything, or only what it will get if it is served further?
+function report.all_delivered(summary, goes_on)
   for _, s in ipairs(summary.sinks) do
-    if s.behind > 0 or s.dead > 0 then return false end
+    if s.behind > 0 and not goes_on or s.dead > 0 then return false end
   end
   return true
 end
 
---- The exit code of a run that came to its end.
-function report.code(summary)
-  if #summary.problems > 0 or summary.dead > 0 or not report.all_delivered(summary) then return 6 end
+--- The exit code of a run that came to its end. goes_on: its sinks are served further.
+function report.code(summary, goes_on)
+  if #summary.problems > 0 or summary.dead > 0 or not report.all_delivered(summary, goes_on) then return 6 end
   return next(summary.faults) and 1 or 0
 end
 

@@ -13,7 +13,7 @@ local Commit = {}
 Commit.__index = Commit
 
 --- store: an open store; sinks: array of sinks; set: rules; since: Unix ms where the pipeline begins; limits: of the outbox, see
--- outbox.open.
+-- outbox.open; limits.counts: what a daemon counts (pipeline/metrics.lua), or nil.
 function commit.new(store, sinks, set, since, limits)
   local transactional, served = {}, {}
   for _, sink in ipairs(sinks) do
@@ -22,7 +22,7 @@ function commit.new(store, sinks, set, since, limits)
   end
   return setmetatable({ store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
     out = page_work.new(), fresh = {}, watermarks = {}, steps = {},
-    since = since, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
+    since = since, counts = limits and limits.counts, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
@@ -136,6 +136,7 @@ function Commit:keep_findings()
     if self.store:add_finding(f.id, f.rule.id, f.time or 0, f.level, text) then
       buffer:add(text):add("\n")
       new[#new + 1] = f
+      if self.counts then self.counts.findings[f.level] = (self.counts.findings[f.level] or 0) + 1 end
     end
   end
   self.totals.findings = self.totals.findings + #new
@@ -177,6 +178,17 @@ function Commit:count(walk, answer, dead)
   end
 end
 
+-- How long after their events the first n of self.fresh came.
+function Commit:note_lateness(dataset, n)
+  local now, sum, count = core.sys.wall_ms(), 0, 0
+  for i = 1, n do
+    local at = self.fresh[i].time
+    if at then sum, count = sum + now - at, count + 1 end
+  end
+  local known = self.counts.lateness[dataset] or { ms = 0, count = 0 }
+  self.counts.lateness[dataset] = { ms = known.ms + sum, count = known.count + count }
+end
+
 --- Commits one page of a walk. walk: {row = ledger row, stream, exact = first pass over this window}; answer: {page, request_id};
 -- after: function that brings the row to where the walk stands after this page. Returns true, or nil, err.
 function Commit:page(walk, answer, after)
@@ -202,6 +214,7 @@ function Commit:page(walk, answer, after)
     ok, err = self.store:put_window(walk.row)
     if ok and self.outbox then ok, err = self.outbox:page(walk.row, self.fresh, n, out) end
     if ok then ok, err = self:keep_findings() end
+    if ok and self.counts then self:note_lateness(walk.row.dataset, n) end
     return ok, err
   end)
 end
@@ -254,7 +267,7 @@ end
 
 --- What was counted since the last run is told, and counts no more.
 function Commit:forget_counts()
-  self.totals = { late = 0, findings = 0, dead = 0, faults = {} }
+  self.totals, self.notices = { late = 0, findings = 0, dead = 0, faults = {} }, {}
   if self.outbox then self.outbox:forget_counts() end
 end
 

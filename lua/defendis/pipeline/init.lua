@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local client_module = require "defendis.client"
 local commit = require "defendis.pipeline.commit"
 local halt = require "defendis.pipeline.halt"
+local metrics = require "defendis.pipeline.metrics"
 local run_module = require "defendis.pipeline.run"
 local store = require "defendis.store"
 local task = require "defendis.task"
@@ -26,24 +27,25 @@ local function open_store(path)
 end
 
 --- Opens state and sinks. plan: from file.load; options: {client = options for a client, progress = function(run) or nil, halt = from
--- halt.new, or nil; persistent = true: a sink that fails is tried for ever}. Returns it, or nil, err.
+-- halt.new, or nil; persistent = true: a sink that fails is tried for ever; counts = from metrics.new, or nil}. Returns it, or nil, err.
 function pipeline.open(plan, options)
   local state, err = open_store(plan.store)
   if not state then return nil, err end
   local self = setmetatable({ plan = plan, options = options, store = state, halt = options.halt or halt.new(),
     commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS,
-      { outbox = plan.outbox, give_up_ms = plan.give_up_ms, persistent = options.persistent }) }, Pipeline)
+      { outbox = plan.outbox, give_up_ms = plan.give_up_ms, persistent = options.persistent, counts = options.counts }) }, Pipeline)
   local ok
   ok, err = self.commit:open(plan.datasets)
   if not ok then
     self:close()
     return nil, err
   end
+  if options.counts then metrics.begin(options.counts, state) end
   self.forget_halt = self.halt:on_ask(function() self:end_waits() end)
   return self
 end
 
--- No wait for the API goes on, and none for a sink for long.
+--- No wait for the API goes on, and none for a sink for long.
 function Pipeline:end_waits()
   if self.client then self.client:close() end
   if self.commit.outbox then self.commit.outbox:halt_within(LAST_MS) end
