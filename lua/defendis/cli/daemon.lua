@@ -48,7 +48,7 @@ function Daemon:tell(summary, err, took_ms)
   self.finish()
   if self.args.json then report.document(summary, err) end
   report.complain(summary, true)
-  if err and not self.halt.asked then say("%s", ui.error_line(err)) end
+  if err then say("%s", ui.error_line(err)) end
 end
 
 -- One run. Returns true, or nil, err when the daemon cannot go on.
