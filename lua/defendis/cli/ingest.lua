@@ -1,4 +1,5 @@
 -- ingest.lua: `defendis ingest PIPELINE.lua`: runs a pipeline up to now, or again and again, and says what came of it.
+local core = require "defendis.core"
 local check = require "defendis.check"
 local common = require "defendis.cli.common"
 local file = require "defendis.pipeline.file"
@@ -15,6 +16,11 @@ function ingest.options(command)
   command:flag("--once", "Run once and end (the default).")
   command:option("--every", "Run again at each multiple of this time, for ever, such as 15m."):argname "SPAN"
   command:option("--listen", "With --every: serve /metrics and /healthz on this address of loopback."):argname "127.0.0.1:PORT"
+  command:option("--backfill", "Walk days of the past beside the live pipeline, with a state of this name and labels."):argname "NAME"
+  command:option("--from", "With --backfill: first day, YYYY-MM-DD."):argname "DATE"
+  command:option("--to", "With --backfill: day after the last, YYYY-MM-DD."):argname "DATE"
+  command:option("--as-of", "With --backfill: decide as if it were this time, such as 2026-01-31T12:00:00Z."):argname "TIME"
+  command:flag("--alert", "With --backfill: give findings also to sinks that alert somebody.")
   common.client_options(command)
 end
 
@@ -36,6 +42,29 @@ local function daemon_words(args)
   return { every_ms = every, port = port }
 end
 
+local function day(args, name)
+  local text = args[name]
+  if not text then return config("--backfill needs --%s DATE", name) end
+  local days = core.api.days(text)
+  if not days then return config('--%s "%s" is not a date; write YYYY-MM-DD', name, text) end
+  return days
+end
+
+-- The words that belong to a backfill. Returns {name, from, to, as_of, alert}, or nil, err.
+local function backfill_words(args)
+  if args.every then return config("--backfill and --every exclude each other") end
+  local from, err = day(args, "from")
+  if not from then return nil, err end
+  local to
+  to, err = day(args, "to")
+  if not to then return nil, err end
+  if from >= to then return config("--from %s is not before --to %s", args.from, args.to) end
+  local as_of = args.as_of and time.parse(args.as_of)
+  if args.as_of and not as_of then return config('--as-of "%s" is not a time such as 2026-01-31T12:00:00Z', args.as_of) end
+  if as_of and as_of > core.sys.wall_ms() then return config("--as-of %s lies in the future", args.as_of) end
+  return { name = args.backfill, from = from, to = to, as_of = as_of, alert = args.alert or false }
+end
+
 local function once(plan, args)
   local update, finish = ui.progress()
   local ending = halt.new()
@@ -53,7 +82,14 @@ local function once(plan, args)
 end
 
 function ingest.run(args)
-  local words, err
+  local words, past, err
+  for _, name in ipairs(args.backfill and {} or { "from", "to", "as_of", "alert" }) do
+    if args[name] then return config("--%s goes with --backfill only", (name:gsub("_", "-"))) end
+  end
+  if args.backfill then
+    past, err = backfill_words(args)
+    if not past then return nil, err end
+  end
   if args.every then
     words, err = daemon_words(args)
     if not words then return nil, err end
@@ -61,7 +97,7 @@ function ingest.run(args)
     return config("--listen goes with --every only: a single run is over before anybody asks")
   end
   local plan
-  plan, err = file.load(args.pipeline)
+  plan, err = file.load(args.pipeline, false, past)
   if not plan then return nil, err end
   if words then return require("defendis.cli.daemon").run(plan, args, words) end
   return once(plan, args)

@@ -1,5 +1,6 @@
 -- commit.lua: one page, or one decision of the correlations, as one transaction: state, findings, files and ledger together.
 local core = require "defendis.core"
+local backfill = require "defendis.pipeline.backfill"
 local outbox = require "defendis.pipeline.outbox"
 local page_work = require "defendis.pipeline.page"
 
@@ -13,15 +14,17 @@ local Commit = {}
 Commit.__index = Commit
 
 --- store: an open store; sinks: array of sinks; set: rules; since: Unix ms where the pipeline begins; limits: of the outbox, see
--- outbox.open; limits.counts: what a daemon counts (pipeline/metrics.lua), or nil.
+-- outbox.open; limits.counts: what a daemon counts (pipeline/metrics.lua), or nil; limits.backfill: {name, as_of}, or nil.
 function commit.new(store, sinks, set, since, limits)
   local transactional, served = {}, {}
   for _, sink in ipairs(sinks) do
     local list = sink.send and served or transactional
     list[#list + 1] = sink
   end
-  return setmetatable({ store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
-    out = page_work.new(), fresh = {}, watermarks = {}, steps = {},
+  local past, out = limits and limits.backfill, page_work.new()
+  if past then out.label = function(doc) backfill.label(past, doc) end end
+  return setmetatable({ past = past, store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
+    out = out, fresh = {}, watermarks = {}, steps = {},
     since = since, counts = limits and limits.counts, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
@@ -131,6 +134,7 @@ function Commit:keep_findings()
   local buffer, new = self.out.findings, {}
   buffer:reset()
   for _, f in ipairs(self.out.found) do
+    if self.past then backfill.label_finding(self.past, f) end
     local text, err = core.json.encode(f, { sort_keys = true })
     if not text then return nil, err end
     if self.store:add_finding(f.id, f.rule.id, f.time or 0, f.level, text) then
@@ -170,7 +174,7 @@ function Commit:count(walk, answer, dead)
   row.unique, row.normalized = row.unique + out.normalized, row.normalized + out.normalized
   row.dead, row.replaced = row.dead + dead, row.replaced + page:replaced()
   row.duplicate = row.received - row.unique - row.dead
-  row.request_id, row.updated_ms = answer.request_id, core.sys.wall_ms()
+  row.request_id, row.updated_ms = answer.request_id, self.past and self.past.as_of or core.sys.wall_ms()
   for _, sink in ipairs(self.sinks) do
     local before = row.emitted[sink.name]
     -- a sink that joined when this window had documents already owes nothing for it

@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local answer = require "defendis.pipeline.answer"
 local cursor = require "defendis.store.cursor"
 
+local DAY_MS <const> = 86400000
 local LINGER_MS <const> = 1000 -- longest that a batch waits to be full while pages come in
 
 local delivery = {}
@@ -177,7 +178,7 @@ function Delivery:back_off(err)
   self.failing_since, self.failures = self.failing_since or now, self.failures + 1
   local left = box.persistent and math.huge or self.failing_since + box.give_up_ms - now
   local wait = core.api.backoff(self.attempts, math.random(0))
-  local least = err.retry_at and err.retry_at - core.sys.wall_ms() or 0
+  local least = err.retry_at and math.min(err.retry_at - core.sys.wall_ms(), DAY_MS) or 0
   self.attempts, self.error = self.attempts + 1, err.message
   if left <= 0 or least > left then return self:stop("given up", err.message) end
   if not box.deadline then box.halt:wait(math.max(math.min(wait, left), least) / 1000) end

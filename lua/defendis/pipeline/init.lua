@@ -1,4 +1,5 @@
 -- pipeline: scope -> windows -> pages -> normalize -> rules -> correlate -> sinks: opened once, then run once or again and again.
+local backfill = require "defendis.pipeline.backfill"
 local core = require "defendis.core"
 local client_module = require "defendis.client"
 local commit = require "defendis.pipeline.commit"
@@ -31,9 +32,17 @@ end
 function pipeline.open(plan, options)
   local state, err = open_store(plan.store)
   if not state then return nil, err end
+  if plan.backfill then
+    local ok, problem = backfill.pin(plan.backfill, state)
+    if not ok then
+      state:close()
+      return nil, problem
+    end
+  end
   local self = setmetatable({ plan = plan, options = options, store = state, halt = options.halt or halt.new(),
     commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS,
-      { outbox = plan.outbox, give_up_ms = plan.give_up_ms, persistent = options.persistent, counts = options.counts }) }, Pipeline)
+      { outbox = plan.outbox, give_up_ms = plan.give_up_ms, persistent = options.persistent, counts = options.counts,
+        backfill = plan.backfill }) }, Pipeline)
   local ok
   ok, err = self.commit:open(plan.datasets)
   if not ok then
@@ -69,7 +78,7 @@ function Pipeline:run()
   if not client then return nil, err end
   self.client = client
   if self.halt.asked then client:close() end
-  local run, ok = run_module.new(self, client, core.sys.wall_ms()), nil
+  local run, ok = run_module.new(self, client, self.plan.backfill and self.plan.backfill.as_of or core.sys.wall_ms()), nil
   ok, err = run:work()
   self.client = nil
   return run, not ok and err or nil

@@ -57,11 +57,21 @@ local function planned_windows(plan)
     start = plan.since })
 end
 
+-- A backfill is meant to reach its last day; what is not over yet by then would be left out without a word.
+local function note_short(run, reached)
+  local last = run.plan.until_day
+  for _, s in ipairs(reached < last and run.streams or {}) do
+    run.problems[#run.problems + 1] = { dataset = s.dataset, input = s.value, from = core.api.date(reached), to = core.api.date(last),
+      kind = "incomplete", message = "these days were not over, or not long enough, at the time that this backfill stands at" }
+  end
+end
+
 -- Writes down how far this run is meant to get: the last window of every stream. Without it a run that was killed would leave a
 -- ledger with nothing missing in it.
 local function write_goal(run)
   local windows, last_from, last_to = planned_windows(run.plan), nil, nil
   for from, to in function() return windows:next(run.now) end do last_from, last_to = from, to end
+  if run.plan.backfill then note_short(run, last_to or run.plan.since) end
   if not last_from then return true end
   return run.commit:transaction(function()
     local ok, err = true, nil
