@@ -166,8 +166,8 @@ end
 
 -- for dataset, received, unique, duplicate, dead, open, closed in ...: of all windows.
 function Store:totals()
-  return self.db:rows [[SELECT dataset, sum(received), sum("unique"), sum(duplicate), sum(dead), sum(state <> 'closed'), sum(state = 'closed')
-    FROM ledger GROUP BY dataset ORDER BY dataset]]
+  return self.db:rows [[SELECT dataset, sum(received), sum("unique"), sum(duplicate), sum(dead), sum(state <> 'closed'),
+    sum(state = 'closed') FROM ledger GROUP BY dataset ORDER BY dataset]]
 end
 
 -- for level, rule, count in ...

@@ -9,7 +9,8 @@ local RULE = [[return {
   rule{ id = "r", name = "all", title = "All", dataset = "dataleaks.credentials", level = "low", match = function() return true end,
     generate = true, tests = { { name = "y", match = true, record = {} }, { name = "n", match = false, record = {} } } },
   correlation{ id = "c", title = "Two", type = "event_count", rules = { "all" }, group_by = { "domain" }, timespan = "24h",
-    condition = { gte = 2 }, level = "high", tests = { { name = "y", findings = 1, events = {} }, { name = "n", findings = 0, events = {} } } },
+    condition = { gte = 2 }, level = "high",
+    tests = { { name = "y", findings = 1, events = {} }, { name = "n", findings = 0, events = {} } } },
   normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt", map = function(r) return r end,
     tests = { { name = "t", input = {}, expect = {} } } },
 }]]
@@ -76,8 +77,11 @@ describe("a backfill", function()
 
   it("labels OCSF events in metadata.labels, behind those that they have", function()
     new({}, [[local shared = { "vip" }
-      return normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt", tests = { { name = "t", input = {}, expect = {} } },
-        map = function(r) return { class_uid = 2004, id = r.id, metadata = { version = "1.8.0", labels = r.id < "8" and shared or null } } end }]])
+      return normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt",
+        tests = { { name = "t", input = {}, expect = {} } },
+        map = function(r)
+          return { class_uid = 2004, id = r.id, metadata = { version = "1.8.0", labels = r.id < "8" and shared or null } }
+        end }]])
     assert.equal(0, fill("--as-of 2026-06-01").code)
     local seen = {}
     for _, d in ipairs(decoded(nil, OUT)) do
@@ -126,7 +130,8 @@ describe("a backfill", function()
     new()
     local got = fill("--as-of 2026-01-17T12:00:00Z")
     assert.equal(6, got.code)
-    assert.matches("defendis: incomplete: dataleaks%.credentials acme%.example 2026%-01%-16%.%.2026%-02%-01: these days were not over", got.err)
+    assert.matches("defendis: incomplete: dataleaks%.credentials acme%.example 2026%-01%-16%.%.2026%-02%-01: these days were not over",
+      got.err)
     assert.same(pipelined.announced(sim, "dataleaks.credentials", "acme.example", "2026-01-01", "2026-01-16"), p:ids(nil, OUT))
     local latest = 0
     for _, f in ipairs(decoded("findings", OUT)) do
@@ -146,7 +151,8 @@ describe("a backfill", function()
   end)
 
   it("goes on after kill -9 at any moment, and what comes of it is the same", function()
-    local options = { sinks = '{ jsonl{ path = "out" }, ' .. sunk.entry("one", "documents = 10") .. " }", page_size = "3", concurrency = "1" }
+    local options = { sinks = '{ jsonl{ path = "out" }, ' .. sunk.entry("one", "documents = 10") .. " }", page_size = "3",
+      concurrency = "1" }
     new(options)
     assert.equal(0, fill("--as-of 2026-06-01").code)
     local function all()

@@ -141,7 +141,8 @@ describe("a daemon", function()
 
   it("ends a wait between attempts at once", function()
     api = scripted.start [[return function(req, n)
-      if n == 1 then return list(req, { record("a", 1), record("b", 1) }, { hasMore = true, nextPage = 2, totalRecords = 20, totalPages = 2 }) end
+      local more = { hasMore = true, nextPage = 2, totalRecords = 20, totalPages = 2 }
+      if n == 1 then return list(req, { record("a", 1), record("b", 1) }, more) end
       return { status = 503, body = "{}", headers = { ["retry-after"] = "50", ["content-type"] = "application/json" } }
     end]]
     local d = start("")

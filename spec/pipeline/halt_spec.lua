@@ -56,7 +56,8 @@ describe("an outbox that is to end soon", function()
   end)
 
   it("ends waits between attempts and for room at once", function()
-    local sink = delivered.sink("a", function() return nil, { message = "away", retryable = true, retry_at = require("defendis.core").sys.wall_ms() + 3600000 } end)
+    local later = require("defendis.core").sys.wall_ms() + 3600000
+    local sink = delivered.sink("a", function() return nil, { message = "away", retryable = true, retry_at = later } end)
     d:open({ sink }, { outbox = 10, give_up_ms = math.maxinteger // 2 })
     local by = d:deliver(function()
       d:put("d", 1, 5)

@@ -38,7 +38,10 @@ local function line_of(summary, err, took_ms)
     summary.findings, behind, err and ", ended early" or #summary.problems > 0 and ", incomplete" or "")
 end
 
-local NOTHING = { windows = 0, done = 0, records = 0, findings = 0, late = 0, problems = {}, faults = {}, dead = 0, sinks = {}, notices = {} }
+-- What a run came to that could not begin.
+local function nothing()
+  return { windows = 0, done = 0, records = 0, findings = 0, late = 0, dead = 0, problems = {}, faults = {}, sinks = {}, notices = {} }
+end
 
 -- What is told of a run: once, then it is forgotten.
 function Daemon:tell(summary, err, took_ms)
@@ -60,7 +63,7 @@ function Daemon:run(p)
   local run, err = p:run()
   if p.commit.outbox then p.commit.outbox:rest(true) end
   if type(err) == "table" and err.kind == "store" then return nil, err end
-  self:tell(run and p:summary(run) or NOTHING, err, sys.mono_ms() - began)
+  self:tell(run and p:summary(run) or nothing(), err, sys.mono_ms() - began)
   p.commit:forget_counts()
   return true
 end
@@ -132,13 +135,13 @@ function Daemon:serve()
   self.monitor.pipeline = p
   local replaced
   local ok, failure = p:beside(function()
-    local going = true
     repeat
-      going, err = self:run(p)
-      if going and not self.halt.asked then replaced, err = self:rest(p) end
-    until not going or replaced ~= false or self.halt.asked
+      local going, fault = self:run(p)
+      if going and not self.halt.asked then replaced, fault = self:rest(p) end
+      if fault then return false, fault end
+    until replaced or self.halt.asked
     if replaced then p:end_waits() end
-    return err == nil, err
+    return true
   end)
   self.monitor.pipeline = nil
   if p.commit.outbox then metrics.keep_failures(self.monitor.counts, p.commit.outbox) end

@@ -45,7 +45,8 @@ end
 function Monitor:health()
   local problems = self:problems()
   local body = { status = problems[1] and "failing" or "ok", problems = json.array(problems),
-    last_run = self.last and time.format(self.last.at) or json.null, last_success = self.success_at and time.format(self.success_at) or json.null }
+    last_run = self.last and time.format(self.last.at) or json.null,
+    last_success = self.success_at and time.format(self.success_at) or json.null }
   return { status = problems[1] and 503 or 200, headers = { ["content-type"] = "application/json" },
     body = assert(json.encode(body, { sort_keys = true })) .. "\n" }
 end

@@ -115,7 +115,8 @@ function report.complain(summary, goes_on)
         ui.plain(s.dead_reason)))
     end
     if s.behind > 0 and (s.stopped or not goes_on) then
-      io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered %s%s\n"):format(ui.plain(s.sink), s.behind, goes_on and "as soon as it can be" or "by the next run",
+      io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered %s%s\n"):format(ui.plain(s.sink), s.behind,
+        goes_on and "as soon as it can be" or "by the next run",
         s.stopped and ("; %s: %s"):format(s.stopped, ui.plain(s.error)) or ""))
     end
   end

@@ -60,7 +60,8 @@ end
 --- One JSON document on stdout.
 function ui.document(value) print(assert(json.encode(value, { sort_keys = true }))) end
 
---- A progress bar on stderr, for work over a second on a terminal. total: number or nil. Returns update(done, text), finish(). update(done, text, true) shows it at once.
+--- A progress bar on stderr, for work over a second on a terminal. total: number or nil. Returns
+-- update(done, text), finish(). update(done, text, true) shows it at once.
 function ui.progress(total)
   local shown, started, last = false, sys.mono_ms(), 0
   local tty = sys.isatty(2)

@@ -161,9 +161,9 @@ local function evaluate(path, text, folder)
   return made.options
 end
 
---- Reads a pipeline file. bare: without its sinks, which may need secrets; past: of a backfill, see backfill.apply, or nil. Returns {path, folder, scope, datasets, since, until_day,
--- step, settle_ms, lateness_ms, page_size, concurrency, store, outbox = bytes, give_up_ms, sinks = array, set = rules} with days
--- since 1970-01-01, or nil, err (kind "config", file:line).
+--- Reads a pipeline file. bare: without its sinks, which may need secrets; past: of a backfill, see backfill.apply, or nil.
+-- Returns {path, folder, scope, datasets, since, until_day, step, settle_ms, lateness_ms, page_size, concurrency, store,
+-- outbox = bytes, give_up_ms, sinks = array, set = rules} with days since 1970-01-01, or nil, err (kind "config", file:line).
 function file.load(path, bare, past)
   local text, err = read(path)
   if not text then return nil, err end

@@ -78,10 +78,11 @@ function Pipeline:run()
   if not client then return nil, err end
   self.client = client
   if self.halt.asked then client:close() end
-  local run, ok = run_module.new(self, client, self.plan.backfill and self.plan.backfill.as_of or core.sys.wall_ms()), nil
-  ok, err = run:work()
+  local past = self.plan.backfill
+  local run = run_module.new(self, client, past and past.as_of or core.sys.wall_ms())
+  local ok, fault = run:work()
   self.client = nil
-  return run, not ok and err or nil
+  return run, not ok and fault or nil
 end
 
 --- What came of a run: {windows, done, records, findings, late, problems, faults, dead, counters, sinks, notices}.

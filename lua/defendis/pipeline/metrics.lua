@@ -32,7 +32,8 @@ function Text:add(name, kind, help, samples)
   for _, s in ipairs(samples) do
     local labels = {}
     for i = 2, #s - 1, 2 do labels[#labels + 1] = ('%s="%s"'):format(s[i], escape(s[i + 1])) end
-    self[#self + 1] = ("defendis_%s%s %s\n"):format(s.name or name, labels[1] and "{" .. table.concat(labels, ",") .. "}" or "", number(s[1]))
+    local all = labels[1] and "{" .. table.concat(labels, ",") .. "}" or ""
+    self[#self + 1] = ("defendis_%s%s %s\n"):format(s.name or name, all, number(s[1]))
   end
 end
 

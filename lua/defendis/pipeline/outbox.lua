@@ -39,10 +39,12 @@ local function drop_removed(self, names)
 end
 
 --- The outbox of a store, for the sinks that are served from it; call it within a transaction. sinks: array, may be empty;
--- kinds: names; options: {outbox = bytes, give_up_ms; persistent = true: no sink is given up}. A sink that is new begins behind what is there. Returns it, or nil, err.
+-- kinds: names; options: {outbox = bytes, give_up_ms; persistent = true: no sink is given up}. A sink that is new begins
+-- behind what is there. Returns it, or nil, err.
 function outbox.open(store, sinks, kinds, options)
   local self = setmetatable({ store = store, cap = options.outbox, give_up_ms = options.give_up_ms, deliveries = {}, notices = {},
-    changed = task.signal(), room = task.signal(), halt = task.signal(), ended = task.signal(), persistent = options.persistent, draining = false, blocked = false }, Outbox)
+    changed = task.signal(), room = task.signal(), halt = task.signal(), ended = task.signal(),
+    persistent = options.persistent, draining = false, blocked = false }, Outbox)
   local names = {}
   for _, sink in ipairs(sinks) do names[sink.name] = true end
   local ok, err = drop_removed(self, names)
@@ -260,8 +262,9 @@ end
 function Outbox:summary()
   local out = {}
   for i, d in ipairs(self.deliveries) do
+    local state = d.stopped or d.failing_since and "failing" or nil
     out[i] = { sink = d.name, guarantee = d.sink.guarantee, delivered = d.delivered, dead = d.dead, dead_reason = d.dead_reason,
-      behind = d.behind, stopped = d.stopped or d.failing_since and "failing" or nil, error = (d.stopped or d.failing_since) and d.error or nil }
+      behind = d.behind, stopped = state, error = state and d.error }
   end
   return out
 end

@@ -7,8 +7,8 @@ local fast_time, time_of = core.api.time, time.of
 
 local page_work = {}
 
---- Empty results, to be reused from page to page, and label = function(document) or nil: documents (buffer of JSON lines), found (findings), dead (arrays),
--- faults (message -> {rule, count}).
+--- Empty results, to be reused from page to page, and label = function(document) or nil: documents (buffer of JSON
+-- lines), found (findings), dead (arrays), faults (message -> {rule, count}).
 function page_work.new()
   return { documents = json.buffer(), findings = json.buffer(), found = {}, dead = {}, faults = {}, normalized = 0 }
 end
