@@ -72,7 +72,7 @@ function Daemon:show_wait(at)
   local text = ("%s; next run %s"):format(self.line, clock(at))
   if not sys.isatty(2) then say("%s %s", clock(sys.wall_ms()), text) end
   manager.status(text)
-  return text
+  return ("next run %s; last: %s"):format(clock(at), self.line) -- a narrow terminal cuts the end off
 end
 
 -- Waits for the next run. Returns true when the files were read again, else false; or nil, err.
