@@ -1,6 +1,10 @@
--- halt_spec.lua: deliveries when the end is asked for.
+-- halt_spec.lua: deliveries and walks when the end is asked for.
 local delivered = require "support.delivered"
+local halt = require "defendis.pipeline.halt"
+local scratch = require "support.scratch"
+local sys = require("defendis.core").sys
 local task = require "defendis.task"
+local walker = require "defendis.pipeline.walker"
 
 describe("an outbox that is to end soon", function()
   local d
@@ -56,7 +60,7 @@ describe("an outbox that is to end soon", function()
   end)
 
   it("ends waits between attempts and for room at once", function()
-    local later = require("defendis.core").sys.wall_ms() + 3600000
+    local later = sys.wall_ms() + 3600000
     local sink = delivered.sink("a", function() return nil, { message = "away", retryable = true, retry_at = later } end)
     d:open({ sink }, { outbox = 10, give_up_ms = math.maxinteger // 2 })
     local by = d:deliver(function()
@@ -82,5 +86,24 @@ describe("an outbox that is to end soon", function()
     local by = d:deliver()
     assert.same({ 3, 0 }, { by.a.delivered, by.a.behind })
     assert.equal(5, #sink.batches)
+  end)
+end)
+
+describe("a walk that is to end soon", function()
+  it("does not wait for the API any more, nor ask it again", function()
+    local ending, asked, from = halt.new(), 0, scratch.uptime()
+    local fake = { halt = ending, answered = true, give_way = function() return true end, prefetch = { page = function()
+      asked = asked + 1
+      return nil, { kind = "rate_limit", retryable = true, retry_at = sys.wall_ms() + 59000 }
+    end } }
+    local results = task.parallel{ function() return walker.run(fake, { first = 1, row = {} }) end, function()
+      while asked == 0 do task.sleep(0.001) end
+      ending:ask "stopped by SIGTERM"
+    end }
+    assert.is_nil(results[1][1])
+    assert.same({ "incomplete", true, "stopped by SIGTERM; the next run goes on where this one ended" },
+      { results[1][2].kind, results[1][2].halted, results[1][2].message })
+    assert.equal(1, asked)
+    assert.is_true(scratch.uptime() - from < 30)
   end)
 end)
