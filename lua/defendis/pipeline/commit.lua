@@ -1,6 +1,7 @@
 -- commit.lua: one page, or one decision of the correlations, as one transaction: state, findings, files and ledger together.
 local core = require "defendis.core"
 local backfill = require "defendis.pipeline.backfill"
+local metrics = require "defendis.pipeline.metrics"
 local outbox = require "defendis.pipeline.outbox"
 local page_work = require "defendis.pipeline.page"
 
@@ -182,17 +183,6 @@ function Commit:count(walk, answer, dead)
   end
 end
 
--- How long after their events the first n of self.fresh came.
-function Commit:note_lateness(dataset, n)
-  local now, sum, count = core.sys.wall_ms(), 0, 0
-  for i = 1, n do
-    local at = self.fresh[i].time
-    if at then sum, count = sum + now - at, count + 1 end
-  end
-  local known = self.counts.lateness[dataset] or { ms = 0, count = 0 }
-  self.counts.lateness[dataset] = { ms = known.ms + sum, count = known.count + count }
-end
-
 --- Commits one page of a walk. walk: {row = ledger row, stream, exact = first pass over this window}; answer: {page, request_id};
 -- after: function that brings the row to where the walk stands after this page. Returns true, or nil, err.
 function Commit:page(walk, answer, after)
@@ -218,7 +208,7 @@ function Commit:page(walk, answer, after)
     ok, err = self.store:put_window(walk.row)
     if ok and self.outbox then ok, err = self.outbox:page(walk.row, self.fresh, n, out) end
     if ok then ok, err = self:keep_findings() end
-    if ok and self.counts then self:note_lateness(walk.row.dataset, n) end
+    if ok and self.counts then metrics.note_lateness(self.counts, walk.row.dataset, self.fresh, n) end
     return ok, err
   end)
 end

@@ -19,6 +19,17 @@ function metrics.keep_failures(counts, box)
   for _, d in ipairs(box.deliveries) do counts.failures[d.name] = (counts.failures[d.name] or 0) + d.failures end
 end
 
+--- Records came: how long after their events. fresh: array of {time = Unix ms or nil}, of which the first n count.
+function metrics.note_lateness(counts, dataset, fresh, n)
+  local now, ms, count = core.sys.wall_ms(), 0, 0
+  for i = 1, n do
+    local at = fresh[i].time
+    if at then ms, count = ms + now - at, count + 1 end
+  end
+  local known = counts.lateness[dataset] or { ms = 0, count = 0 }
+  counts.lateness[dataset] = { ms = known.ms + ms, count = known.count + count }
+end
+
 local function escape(text) return (text:gsub('[\\\n"]', { ["\\"] = "\\\\", ["\n"] = "\\n", ['"'] = '\\"' })) end
 
 local function number(v) return math.type(v) == "integer" and ("%d"):format(v) or ("%.3f"):format(v) end
