@@ -183,6 +183,12 @@ function Store:newest_findings(level, rule, most)
     " FROM finding WHERE level = ? AND rule = ? ORDER BY time_ms DESC, id DESC LIMIT ?", level, rule, most))
 end
 
+-- for dataset, received, unique, duplicate, dead, open, closed in ...: of all windows.
+function Store:totals()
+  return self.db:rows [[SELECT dataset, sum(received), sum("unique"), sum(duplicate), sum(dead), sum(state <> 'closed'),
+    sum(state = 'closed') FROM ledger GROUP BY dataset ORDER BY dataset]]
+end
+
 -- for level, rule, count in ...
 function Store:findings_by_rule() return self.db:rows("SELECT level, rule, count(*) FROM finding GROUP BY level, rule") end
 

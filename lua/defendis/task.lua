@@ -69,6 +69,9 @@ end
 --- Waits for a time. seconds: number, 0 or more.
 function task.sleep(seconds) task.await(client.timer(seconds)) end
 
+--- Waits until a descriptor is readable. seconds: at most.
+function task.readable(fd, seconds) task.await(assert(client.readable(fd, seconds))) end
+
 --- Forgets a request, whether it is under way or complete.
 function task.forget(id)
   early[id] = nil
@@ -115,6 +118,16 @@ function Signal:notify()
       task.forget(timer)
     end
   end
+end
+
+--- Starts a function that nobody waits for. It goes on while parallel runs, and is left where it is when that has ended. What it
+-- raises ends the call of parallel.
+function task.spawn(fn)
+  local co = coroutine.create(fn)
+  managed[co] = function(ok, err)
+    if not ok then error(err, 0) end
+  end
+  ready[#ready + 1] = { n = 1, co }
 end
 
 local OPTIONS = {

@@ -12,6 +12,7 @@ int luaopen_defendis_internals(lua_State *L) {
       {"base", internals_open_base},
       {"hostile", internals_open_hostile},
       {"live", internals_open_live},
+      {"manager", internals_open_manager},
       {"raw", internals_open_raw},
       {NULL, NULL},
   };

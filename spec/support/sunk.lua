@@ -10,7 +10,8 @@ local SOURCE = [[
 local check = require "defendis.check"
 local task = require "defendis.task"
 return {
-  OPTIONS = { to = check.required(check.text), mode = check.text, documents = check.count, wants = check.text, delay = check.number },
+  OPTIONS = { to = check.required(check.text), mode = check.text, documents = check.count, wants = check.text, delay = check.number,
+    alerting = check.boolean },
   GUARANTEE = "at least once",
   new = function(o, context)
     local path, calls = context.folder .. o.to, 0
@@ -26,7 +27,7 @@ return {
       if o.mode == "partial" and calls %% 2 == 1 and d.id:find("[02468ace]$") then return { again = "busy" } end
       return true
     end
-    return { name = "test:" .. o.to, batch = { documents = o.documents },
+    return { name = "test:" .. o.to, batch = { documents = o.documents }, alerting = o.alerting,
       wants = o.wants and function(kind) return kind == o.wants end,
       send = function(_, batch)
         calls = calls + 1

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "bind/bind.h"
+#include "io/watch.h"
 #include "job/job.h"
 
 #define CLIENT "defendis.client"
@@ -134,6 +135,21 @@ static int l_timer(lua_State *L) {
   return 1;
 }
 
+/* core.client.readable(fd, seconds) -> id | nil, err: completes when the descriptor is readable, or after that time. */
+static int l_readable(lua_State *L) {
+  df_context *context = df_context_of(L);
+  lua_Integer fd = luaL_checkinteger(L, 1);
+  lua_Number seconds = luaL_checknumber(L, 2);
+  luaL_argcheck(L, context->trusted && fd > 0 && fd < 1 << 20, 1, "a descriptor of this process");
+  luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, 2, "out of range");
+  df_call call = {.owner = df_owner_of(context), .fd = (int)fd, .timeout_ms = (int64_t)(seconds * 1000)};
+  uint64_t id;
+  df_error err;
+  if (df_watch_add((int)fd, &err) != 0 || context->port->submit(context->port, &id, &call, &err) != 0) return df_push_error(L, &err);
+  lua_pushinteger(L, (lua_Integer)id); /* [id] */
+  return 1;
+}
+
 typedef struct holder {
   df_completion *c;
 } holder;
@@ -258,7 +274,7 @@ static int l_ready(lua_State *L) {
 
 int df_open_client(lua_State *L) {
   static const luaL_Reg methods[] = {DF_REG(submit), DF_REG(close), {NULL, NULL}};
-  static const luaL_Reg functions[] = {DF_REG(open), DF_REG(timer), DF_REG(wait), DF_REG(poll), DF_REG(cancel), DF_REG(ready), {NULL, NULL}};
+  static const luaL_Reg functions[] = {DF_REG(open), DF_REG(timer), DF_REG(readable), DF_REG(wait), DF_REG(poll), DF_REG(cancel), DF_REG(ready), {NULL, NULL}};
   df_open_class(L, CLIENT, methods, l_close);
   luaL_newlib(L, functions); /* [functions] */
   return 1;

@@ -63,6 +63,14 @@ static int l_stopped(lua_State *L) {
   return 1;
 }
 
+/* server:wants() -> fd, ms: next(0) has something to do when the descriptor is readable, or after that time. */
+static int l_wants(lua_State *L) {
+  int fd, ms = df_httpd_wants(check_server(L, 1), &fd);
+  lua_pushinteger(L, fd); /* [fd] */
+  lua_pushinteger(L, ms); /* [fd, ms] */
+  return 2;
+}
+
 /* server:close(). Connections are dropped; closing twice is fine. Also __gc and __close. */
 static int l_close(lua_State *L) {
   server *s = luaL_checkudata(L, 1, SERVER);
@@ -185,7 +193,7 @@ static void new_class(lua_State *L, const char *name, const luaL_Reg *methods) {
 }
 
 int df_open_httpd(lua_State *L) {
-  static const luaL_Reg server_methods[] = {DF_REG(port), DF_REG(next), DF_REG(stopped), DF_REG(close), {NULL, NULL}};
+  static const luaL_Reg server_methods[] = {DF_REG(port), DF_REG(next), DF_REG(stopped), DF_REG(wants), DF_REG(close), {NULL, NULL}};
   static const luaL_Reg request_methods[] = {DF_REG(answer), {NULL, NULL}};
   static const luaL_Reg functions[] = {DF_REG(listen), DF_REG(on_signals), {NULL, NULL}};
   new_class(L, SERVER, server_methods); /* [mt] */

@@ -1,5 +1,6 @@
 /* sys.c: clocks, terminal and log, for the trusted command line. */
 #include <lauxlib.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -7,7 +8,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bind/bind.h"
+#include "io/notify.h"
+#include "io/signals.h"
 #include "job/job.h"
+#include "job/tally.h"
 
 /* core.sys.isatty(fd) -> boolean */
 static int l_isatty(lua_State *L) {
@@ -44,6 +48,42 @@ static int l_log_level(lua_State *L) {
 static int l_setenv(lua_State *L) {
   if (setenv(luaL_checkstring(L, 1), luaL_checkstring(L, 2), 1) != 0) return luaL_error(L, "the environment cannot be set");
   return 0;
+}
+
+/* core.sys.catch_signals(hangup) -> fd | nil, err: from now on SIGTERM and SIGINT, and SIGHUP when hangup is true, are noted; the
+   descriptor is readable while one is. The second SIGTERM or SIGINT ends the process. */
+static int l_catch_signals(lua_State *L) {
+  df_error err;
+  int fd = df_signals_catch(lua_toboolean(L, 1), &err);
+  if (fd < 0) return df_push_error(L, &err);
+  lua_pushinteger(L, fd); /* [fd] */
+  return 1;
+}
+
+/* core.sys.next_signal() -> "SIGTERM" | "SIGINT" | "SIGHUP" | nil */
+static int l_next_signal(lua_State *L) {
+  int number = df_signals_next();
+  lua_pushstring(L, number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : number == SIGHUP ? "SIGHUP" : NULL); /* [name] */
+  return 1;
+}
+
+/* core.sys.notify(text) -> was it sent? Lines for the service manager at $NOTIFY_SOCKET. */
+static int l_notify(lua_State *L) {
+  lua_pushboolean(L, df_notify(luaL_checkstring(L, 1))); /* [b] */
+  return 1;
+}
+
+/* core.sys.requests() -> array of the answers of the API by the first digit of their status, with [0] for requests that got none and
+   [6] for how many of all were retries; of the whole process */
+static int l_requests(lua_State *L) {
+  uint64_t counts[DF_TALLY_COUNT];
+  df_tally_read(counts);
+  lua_createtable(L, DF_TALLY_COUNT, 1); /* [t] */
+  for (int i = 0; i < DF_TALLY_COUNT; i++) {
+    lua_pushinteger(L, (lua_Integer)counts[i]); /* [t, n] */
+    lua_rawseti(L, -2, i);                      /* [t] */
+  }
+  return 1;
 }
 
 static int free_buf(lua_State *L) {
@@ -87,7 +127,8 @@ static int l_run(lua_State *L) {
 
 int df_open_sys(lua_State *L) {
   static const luaL_Reg functions[] = {DF_REG(isatty), DF_REG(columns), DF_REG(wall_ms), DF_REG(mono_ms), DF_REG(log_level),
-                                       DF_REG(setenv), DF_REG(run), {NULL, NULL}};
+                                       DF_REG(setenv), DF_REG(catch_signals), DF_REG(next_signal),
+                                       DF_REG(notify), DF_REG(requests), DF_REG(run), {NULL, NULL}};
   luaL_newlib(L, functions); /* [functions] */
   return 1;
 }

@@ -9,6 +9,7 @@
 
 #include "base/secret.h"
 #include "io/curl.h"
+#include "io/watch.h"
 
 enum { BUFFER_BYTES = 128 * 1024, MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
 static const size_t default_max_body = (size_t)64 << 20;
@@ -327,13 +328,14 @@ static void keep_done(df_http *h, df_http_answer *a) {
 
 void df_http_poll(df_http *h, int wait_ms, const int *writing, size_t n) {
   int running = 0, queued = 0;
-  struct curl_waitfd fds[DF_HTTP_WAIT_MAX];
+  struct curl_waitfd fds[DF_HTTP_WAIT_MAX + 1];
   for (size_t i = 0; i < n; i++) fds[i] = (struct curl_waitfd){.fd = writing[i], .events = CURL_WAIT_POLLOUT};
   df_curl.multi_perform(h->multi, &running);
   if (wait_ms > 0 && h->done_first == h->done_count) {
     for (transfer *t = h->active; t != NULL; t = t->next) queued++;
     /* running < queued: something has ended already and waits to be read */
     if (running == queued) {
+      if (df_watch_fd() >= 0) fds[n++] = (struct curl_waitfd){.fd = df_watch_fd(), .events = CURL_WAIT_POLLIN};
       df_curl.multi_poll(h->multi, n > 0 ? fds : NULL, (unsigned)n, wait_ms, NULL);
       df_curl.multi_perform(h->multi, &running);
     }

@@ -86,8 +86,8 @@ int df_http_start(df_http *h, const df_http_request *r, df_error *err);
 /* Drops the transfer with this tag, if it is under way. */
 void df_http_cancel(df_http *h, const void *tag);
 
-/* Moves transfers on; waits up to wait_ms for something to happen when nothing is ready, or for one of n descriptors
-   (DF_HTTP_WAIT_MAX of them at most) to take bytes. */
+/* Moves transfers on; waits up to wait_ms for something to happen, also to what df_watch_add watches, when nothing is ready, or for
+   one of n descriptors (DF_HTTP_WAIT_MAX of them at most) to take bytes. */
 void df_http_poll(df_http *h, int wait_ms, const int *writing, size_t n);
 
 /* The next finished transfer, or NULL. Free it with df_http_answer_free. */

@@ -301,6 +301,12 @@ int df_httpd_step(df_httpd *h, df_httpd_request *out, int timeout_ms) {
   }
 }
 
+int df_httpd_wants(const df_httpd *h, int *fd) {
+  MHD_UNSIGNED_LONG_LONG own;
+  *fd = h->epoll_fd;
+  return mhd.get_timeout(h->daemon, &own) == MHD_YES && own < 1000 ? (int)own : 1000;
+}
+
 static ssize_t read_body(void *cls, uint64_t pos, char *buf, size_t max) {
   reader *b = cls;
   if (pos >= b->end) return MHD_CONTENT_READER_END_WITH_ERROR;

@@ -61,6 +61,9 @@ int df_httpd_port(const df_httpd *h);
    time, or a signal asked to stop (df_httpd_signalled). Answers are sent only while this runs. */
 int df_httpd_step(df_httpd *h, df_httpd_request *out, int timeout_ms);
 
+/* When df_httpd_step has something to do: as soon as *fd is readable, or after the returned ms at the latest. */
+int df_httpd_wants(const df_httpd *h, int *fd);
+
 /* Answers the request with that id, once. 0; DF_CONFIG when there is none or the answer is not a legal one. */
 int df_httpd_answer_to(df_httpd *h, uint64_t id, const df_httpd_answer *answer, df_error *err);
 

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/http.h"
+#include "io/watch.h"
+#include "job/tally.h"
 #include "job/target.h"
 #include "job/words.h"
 
@@ -37,7 +39,7 @@ typedef struct call {
   df_buf url, lines, body;
   char content_type[DF_CONTENT_TYPE_MAX];
   size_t sent; /* of body, on a stream */
-  int no_key, repeatable, on_wire, done;
+  int no_key, repeatable, on_wire, done, fd;
   int64_t started, due, sent_at;
   df_completion *completion;
   struct call *next;
@@ -164,6 +166,7 @@ static int submit(df_port *port, uint64_t *id, const df_call *k, df_error *err) 
   c->owner = k->owner;
   c->op = k->op;
   c->no_key = k->no_key;
+  c->fd = k->fd;
   c->started = df_clock_mono_ms();
   c->due = c->started + k->timeout_ms;
   c->completion->decode = k->decode;
@@ -334,6 +337,7 @@ static void on_answer(call *c, df_http_answer *a) {
                    .location = header(a, DF_H_LOCATION),
                    .rate = {header(a, DF_H_RATE_REMAINING), header(a, DF_H_RATE_RESET), header(a, DF_H_RATE_COMBINED)}};
   df_completion *d = c->completion;
+  if (c->client->target.kind == DF_BASE_API) df_tally_add(a->outcome == DF_HTTP_OK ? a->status : 0, c->fetch.attempts > 1);
   snprintf(d->request_id, sizeof d->request_id, "%.128s", a->headers[DF_H_REQUEST_ID]);
   df_json_free(d->doc);
   d->doc = NULL;
@@ -406,7 +410,7 @@ static int step(local *l, int64_t *until) {
   for (call *c = l->first; c != NULL; c = c->next) {
     if (c->done || c->on_wire) continue;
     if (c->client == NULL) {
-      if (now >= c->due) complete(c, now);
+      if (now >= c->due || (c->fd > 0 && df_watch_ready(c->fd))) complete(c, now);
       else if (c->due < *until) *until = c->due;
     } else if (c->op == DF_OP_SEND || c->op == DF_OP_CHECK) {
       step_stream(c, now, until);
@@ -455,7 +459,7 @@ static void run(df_port *port, int64_t until) {
         df_http_answer_free(a);
       }
     } else if (wait > 0) {
-      usleep((useconds_t)(wait > 1000 ? 1000000 : wait * 1000));
+      df_watch_wait(wait > 1000 ? 1000 : (int)wait);
     }
     if (!answered && df_clock_mono_ms() >= until) return;
   }

@@ -61,6 +61,7 @@ typedef struct df_call {
   const df_header *headers;
   size_t header_count;
   int64_t timeout_ms; /* 0: the client's */
+  int fd;             /* of a timer: over 0, a descriptor of df_watch_add that ends it when it is readable */
   df_decode decode;
   int no_key;     /* send no Authorization (health) */
   int repeatable; /* may arrive twice, so that it is tried again like a GET */

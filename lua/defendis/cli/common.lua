@@ -53,23 +53,32 @@ function common.read_file(path)
   return text
 end
 
---- The path of a state file: given itself, or by the pipeline file that names it. Or nil, err.
-function common.store_path(path)
-  if not path:find("%.lua$") then return path end
-  local plan, err = require("defendis.pipeline.file").load(path, true)
-  return plan and plan.store, err
+--- Adds the option that chooses the state of a backfill.
+function common.backfill_option(command)
+  command:option("--backfill", "The state of this backfill, not the live one."):argname "NAME"
+end
+
+--- The path of a state file: given itself, or by the pipeline file that names it. backfill: name of one, or nil. Or nil, err.
+function common.store_path(path, backfill)
+  if path:find("%.lua$") then
+    local plan, err = require("defendis.pipeline.file").load(path, true)
+    if not plan then return nil, err end
+    path = plan.store
+  end
+  if not backfill then return path end
+  return require("defendis.pipeline.backfill").store(path, backfill)
 end
 
 --- Opens a state file for reading, or nil, err. It must be there.
-function common.store(path)
-  local file, err = common.store_path(path)
+function common.store(path, backfill)
+  local file, err = common.store_path(path, backfill)
   if not file then return nil, err end
   return require("defendis.store").open(file, { readonly = true })
 end
 
 --- Opens a state file that must be there, so that nobody else does meanwhile, or nil, err.
-function common.exclusive_store(path)
-  local file, err = common.store_path(path)
+function common.exclusive_store(path, backfill)
+  local file, err = common.store_path(path, backfill)
   if not file then return nil, err end
   local f = io.open(file, "rb")
   if not f then return nil, check.error("store", ("no state file %s; run an ingest first"):format(file)) end

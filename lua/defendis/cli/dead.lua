@@ -116,11 +116,11 @@ end
 function dead.run(args)
   local filter = { sink = args.sink, dataset = args.dataset, id = args.id }
   if args.dead_action == "list" then
-    local store <close>, err = common.store(args.store)
+    local store <close>, err = common.store(args.store, args.backfill)
     if not store then return nil, err end
     return list(store, filter, args)
   end
-  local store <close>, err = common.exclusive_store(args.store)
+  local store <close>, err = common.exclusive_store(args.store, args.backfill)
   if not store then return nil, err end
   return (args.dead_action == "retry" and retry or drop)(store, filter, args)
 end

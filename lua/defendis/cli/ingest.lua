@@ -1,8 +1,11 @@
--- ingest.lua: `defendis ingest PIPELINE.lua`: runs a pipeline up to now and says what came of it.
-local json = require("defendis.core").json
+-- ingest.lua: `defendis ingest PIPELINE.lua`: runs a pipeline up to now, or again and again, and says what came of it.
+local core = require "defendis.core"
 local check = require "defendis.check"
 local common = require "defendis.cli.common"
 local file = require "defendis.pipeline.file"
+local halt = require "defendis.pipeline.halt"
+local report = require "defendis.cli.report"
+local signals = require "defendis.cli.signals"
 local time = require "defendis.time"
 local ui = require "defendis.cli.ui"
 
@@ -11,153 +14,93 @@ local ingest = {}
 function ingest.options(command)
   command:argument("pipeline", "Lua file that returns pipeline{ ... }.")
   command:flag("--once", "Run once and end (the default).")
+  command:option("--every", "Run again at each multiple of this time, for ever, such as 15m."):argname "SPAN"
+  command:option("--listen", "With --every: serve /metrics and /healthz on this address of loopback."):argname "127.0.0.1:PORT"
+  command:option("--backfill", "Walk days of the past beside the live pipeline, with a state of this name and labels."):argname "NAME"
+  command:option("--from", "With --backfill: first day, YYYY-MM-DD."):argname "DATE"
+  command:option("--to", "With --backfill: day after the last, YYYY-MM-DD."):argname "DATE"
+  command:option("--as-of", "With --backfill: decide as if it were this time, such as 2026-01-31T12:00:00Z."):argname "TIME"
+  command:flag("--alert", "With --backfill: give findings also to sinks that alert somebody.")
   common.client_options(command)
 end
 
-local SHOWN <const> = 5
-local LEVELS = { critical = 1, high = 2, medium = 3, low = 4, informational = 5 }
+local function config(...) return nil, check.error("config", string.format(...)) end
 
--- Worst first; within a level correlations first, then the rule with fewer findings.
-local function by_weight(a, b)
-  if a.level ~= b.level then return (LEVELS[a.level] or 9) < (LEVELS[b.level] or 9) end
-  if a.correlation ~= b.correlation then return a.correlation end
-  if a.count ~= b.count then return a.count < b.count end
-  return a.rule < b.rule
+-- Checks the words that belong to a daemon. Returns {every_ms, port = or nil}, or nil, err.
+local function daemon_words(args)
+  if args.once then return config("--once and --every exclude each other") end
+  local every = time.span(args.every)
+  if not every or every < 1000 then return config('--every "%s" is not a time of at least 1s, such as 15m', args.every) end
+  if not args.listen then return { every_ms = every } end
+  local host, port = args.listen:match("^(.*):(%d+)$")
+  port = port and math.tointeger(tonumber(port))
+  if not port or port > 65535 then return config('--listen "%s" is not an address such as 127.0.0.1:9464', args.listen) end
+  if host ~= "127.0.0.1" and host ~= "localhost" then
+    return config('--listen "%s" is refused: only loopback is listened on, 127.0.0.1:%d; let a proxy with TLS and a password stand '
+      .. "before it", args.listen, port)
+  end
+  return { every_ms = every, port = port }
 end
 
--- What a finding is about: the values of its group, sorted by name, or the record's id.
-local function about(doc)
-  local names, out = {}, {}
-  for name in pairs(doc.group or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    local v = doc.group[name]
-    out[i] = type(v) == "table" and table.concat(v, " ") or tostring(v)
-  end
-  return names[1] and table.concat(out, " ") or doc.evidence and doc.evidence[1] and doc.evidence[1].id or ""
+local function day(args, name)
+  local text = args[name]
+  if not text then return config("--backfill needs --%s DATE", name) end
+  local days = core.api.days(text)
+  if not days then return config('--%s "%s" is not a date; write YYYY-MM-DD', name, text) end
+  return days
 end
 
-local function finding_row(f)
-  local doc = json.decode(f.doc)
-  if not doc then
-    error(check.error("store", ("state damaged: the finding %s cannot be read; restore a backup or run `defendis state reset --all`")
-      :format(f.id)))
-  end
-  return { f.level, time.format(f.time_ms), doc.title, about(doc), doc.evidence_total, correlation = doc.type == "correlation" }
+-- The words that belong to a backfill. Returns {name, from, to, as_of, alert}, or nil, err.
+local function backfill_words(args)
+  if args.every then return config("--backfill and --every exclude each other") end
+  local from, err = day(args, "from")
+  if not from then return nil, err end
+  local to
+  to, err = day(args, "to")
+  if not to then return nil, err end
+  if from >= to then return config("--from %s is not before --to %s", args.from, args.to) end
+  local as_of = args.as_of and time.parse(args.as_of)
+  if args.as_of and not as_of then return config('--as-of "%s" is not a time such as 2026-01-31T12:00:00Z', args.as_of) end
+  if as_of and as_of > core.sys.wall_ms() then return config("--as-of %s lies in the future", args.as_of) end
+  return { name = args.backfill, from = from, to = to, as_of = as_of, alert = args.alert or false }
 end
 
-local function show_findings(store)
-  local kinds, total, rows = {}, {}, {}
-  for level, rule, count in store:findings_by_rule() do kinds[#kinds + 1] = { level = level, rule = rule, count = count } end
-  if #kinds == 0 then
-    print("\nno findings")
-    return
-  end
-  for _, k in ipairs(kinds) do
-    for f in store:newest_findings(k.level, k.rule, SHOWN) do k[#k + 1] = finding_row(f) end
-    k.correlation = k[1].correlation
-  end
-  table.sort(kinds, by_weight)
-  for i, k in ipairs(kinds) do
-    total[i] = ("%d %s%s"):format(k.count, ui.plain(k.level), k.correlation and " correlated" or "")
-    table.move(k, 1, #k, #rows + 1, rows)
-  end
-  print("\nfindings: " .. table.concat(total, ", ") .. "; the newest of each:")
-  ui.table({ "level", "time", "finding", "about", "records" }, rows)
-end
-
-local function show(plan, summary)
-  local store = require("defendis.store").open(plan.store, { readonly = true })
-  if not store then return end
-  local rows, by = {}, {}
-  for w in store:windows() do
-    local key = w.dataset .. "\0" .. w.input
-    local r = by[key]
-    if not r then
-      r = { w.dataset, w.input, 0, 0, 0, 0, 0, 0 }
-      by[key], rows[#rows + 1] = r, r
-    end
-    r[w.state == "closed" and 3 or 4] = r[w.state == "closed" and 3 or 4] + 1
-    r[5], r[6], r[7], r[8] = r[5] + w.received, r[6] + w.unique, r[7] + w.duplicate, r[8] + w.dead
-  end
-  ui.table({ "dataset", "input", "closed", "open", "received", "unique", "duplicate", "dead" }, rows)
-  show_findings(store)
-  store:close()
-  if summary.late > 0 then print(("\n%d records came too late for the correlations"):format(summary.late)) end
-end
-
--- One line for all windows of a dataset and input that have the same problem.
-local function complain_of(problems)
-  local by, order = {}, {}
-  for _, p in ipairs(problems) do
-    local key = table.concat({ p.dataset, p.input, p.message }, "\0")
-    local g = by[key]
-    if not g then
-      g = { problem = p, from = p.from, to = p.to, windows = 0 }
-      by[key], order[#order + 1] = g, g
-    end
-    g.windows = g.windows + 1
-    if p.from < g.from then g.from = p.from end
-    if p.to > g.to then g.to = p.to end
-  end
-  for _, g in ipairs(order) do
-    io.stderr:write(("defendis: incomplete: %s %s %s..%s%s: %s\n"):format(g.problem.dataset, ui.plain(g.problem.input), g.from, g.to,
-      g.windows > 1 and (" (%d windows)"):format(g.windows) or "", ui.error_line(g.problem)))
-  end
-end
-
-local function complain(summary)
-  complain_of(summary.problems)
-  for message, f in pairs(summary.faults) do
-    io.stderr:write(("defendis: rule %s failed on %d records: %s\n"):format(f.rule, f.count, ui.plain(message)))
-  end
-  if summary.dead > 0 then
-    io.stderr:write(("defendis: %d records could not be used and are kept as dead letters\n"):format(summary.dead))
-  end
-  for _, notice in ipairs(summary.notices) do io.stderr:write("defendis: ", ui.plain(notice), "\n") end
-  for _, s in ipairs(summary.sinks) do
-    if s.dead > 0 then
-      io.stderr:write(("defendis: sink %s: %d documents refused for good and kept as dead letters: %s\n"):format(ui.plain(s.sink), s.dead,
-        ui.plain(s.dead_reason)))
-    end
-    if s.behind > 0 then
-      io.stderr:write(("defendis: sink %s: %d documents behind, to be delivered by the next run%s\n"):format(ui.plain(s.sink), s.behind,
-        s.stopped and ("; %s: %s"):format(s.stopped, ui.plain(s.error)) or ""))
-    end
-  end
-end
-
-local function all_delivered(summary)
-  for _, s in ipairs(summary.sinks) do
-    if s.behind > 0 or s.dead > 0 then return false end
-  end
-  return true
-end
-
-local function code_of(summary)
-  if #summary.problems > 0 or summary.dead > 0 or not all_delivered(summary) then return 6 end
-  return next(summary.faults) and 1 or 0
+local function once(plan, args)
+  local update, finish = ui.progress()
+  local ending = halt.new()
+  local ok, err = signals.watch(ending)
+  if not ok then return nil, err end
+  local summary
+  summary, err = require("defendis.pipeline").run(plan, { client = { base_url = args.base_url, api_key_file = args.api_key_file },
+    halt = ending, progress = function(run) update(0, ("%d windows, %d records"):format(run.done, run.records)) end })
+  finish()
+  if not summary then return nil, err end
+  if args.json then report.document(summary, err) else report.show(plan, summary) end
+  report.complain(summary)
+  if err then return nil, err end
+  return report.code(summary)
 end
 
 function ingest.run(args)
-  local plan, err = file.load(args.pipeline)
-  if not plan then return nil, err end
-  local update, finish = ui.progress()
-  local summary
-  summary, err = require("defendis.pipeline").run(plan, { client = { base_url = args.base_url, api_key_file = args.api_key_file },
-    progress = function(run) update(0, ("%d windows, %d records"):format(run.done, run.records)) end })
-  finish()
-  if not summary then return nil, err end
-  if args.json then
-    summary.complete = not err and #summary.problems == 0 and all_delivered(summary)
-    for _, name in ipairs{ "problems", "sinks", "notices" } do summary[name] = json.array(summary[name]) end
-    ui.document(summary)
-  else
-    show(plan, summary)
+  local words, past, err
+  for _, name in ipairs(args.backfill and {} or { "from", "to", "as_of", "alert" }) do
+    if args[name] then return config("--%s goes with --backfill only", (name:gsub("_", "-"))) end
   end
-  complain(summary)
-  if err then return nil, err end
-  return code_of(summary)
+  if args.backfill then
+    past, err = backfill_words(args)
+    if not past then return nil, err end
+  end
+  if args.every then
+    words, err = daemon_words(args)
+    if not words then return nil, err end
+  elseif args.listen then
+    return config("--listen goes with --every only: a single run is over before anybody asks")
+  end
+  local plan
+  plan, err = file.load(args.pipeline, false, past)
+  if not plan then return nil, err end
+  if words then return require("defendis.cli.daemon").run(plan, args, words) end
+  return once(plan, args)
 end
 
 return ingest

@@ -12,6 +12,7 @@ local function options(c)
   c:argument("store", "The state file, or the pipeline file that names it.")
   c:option("--from", "First day, YYYY-MM-DD."):argname "DATE"
   c:option("--to", "Day after the last, YYYY-MM-DD."):argname "DATE"
+  common.backfill_option(c)
   c:flag("--json", "JSON instead of text.")
 end
 
@@ -72,7 +73,7 @@ function command.run(args)
       if not filter[name] then return nil, check.error("config", ('--%s "%s" is not a date; write YYYY-MM-DD'):format(name, args[name])) end
     end
   end
-  local store <close>, err = common.store(args.store)
+  local store <close>, err = common.store(args.store, args.backfill)
   if not store then return nil, err end
   return (args.action == "show" and show or verify)(store, filter, args.json)
 end

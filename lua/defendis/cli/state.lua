@@ -12,6 +12,7 @@ local state = {}
 
 local function options(c)
   c:argument("store", "The state file, or the pipeline file that names it.")
+  common.backfill_option(c)
   c:flag("--json", "JSON instead of text.")
   return c
 end
@@ -29,8 +30,8 @@ function state.options(c)
   options(c:command("import", "Make a state of what export printed, from stdin; STORE must not be there."))
 end
 
-local function show(path, as_json)
-  local store <close>, err = common.store(path)
+local function show(args)
+  local store <close>, err = common.store(args.store, args.backfill)
   if not store then return nil, err end
   local streams, by = {}, {}
   for w in store:windows() do
@@ -48,7 +49,7 @@ local function show(path, as_json)
     s.checkpoint, s.since = api.date(store:checkpoint(s.dataset, s.input, s.since)), api.date(s.since)
     rows[i] = { s.dataset, s.input, s.since, s.checkpoint, s.open, s.records }
   end
-  if as_json then
+  if args.json then
     ui.document{ streams = json.array(streams), dead_letters = store:dead_count() }
   else
     ui.table({ "dataset", "input", "since", "checkpoint", "open windows", "records" }, rows)
@@ -62,7 +63,7 @@ local function reset(args)
   if not args.all then what = "the windows of " .. (args.dataset or "all datasets") .. (args.input and " " .. args.input or "") end
   if args.all and (args.dataset or args.input) then return nil, check.error("config", "--all goes without --dataset and --input") end
   if not args.yes then return nil, check.error("config", ("this forgets %s in %s; add --yes to do it"):format(what, args.store)) end
-  local path, err = common.store_path(args.store)
+  local path, err = common.store_path(args.store, args.backfill)
   if not path then return nil, err end
   local ok
   local store <close>, problem = store_module.open(path, { exclusive = true })
@@ -81,7 +82,7 @@ end
 
 local function export(args)
   -- not for reading only: nothing may move meanwhile, and an older state is brought up to date
-  local store <close>, err = common.exclusive_store(args.store)
+  local store <close>, err = common.exclusive_store(args.store, args.backfill)
   if not store then return nil, err end
   for row in transfer.export(store) do ui.write(assert(json.encode(row, { sort_keys = true })) .. "\n") end
   return 0
@@ -101,7 +102,7 @@ local function take_in(store)
 end
 
 local function import(args)
-  local path, err = common.store_path(args.store)
+  local path, err = common.store_path(args.store, args.backfill)
   if not path then return nil, err end
   local f = io.open(path, "rb")
   if f then
@@ -126,7 +127,7 @@ local function import(args)
 end
 
 function state.run(args)
-  if args.action == "show" then return show(args.store, args.json) end
+  if args.action == "show" then return show(args) end
   if args.action == "dead" then return dead.run(args) end
   return ({ reset = reset, export = export, import = import })[args.action](args)
 end

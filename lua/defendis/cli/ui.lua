@@ -60,13 +60,14 @@ end
 --- One JSON document on stdout.
 function ui.document(value) print(assert(json.encode(value, { sort_keys = true }))) end
 
---- A progress bar on stderr, for work over a second on a terminal. total: number or nil. Returns update(done, text), finish().
+--- A progress bar on stderr, for work over a second on a terminal. total: number or nil. Returns
+-- update(done, text), finish(). update(done, text, true) shows it at once.
 function ui.progress(total)
   local shown, started, last = false, sys.mono_ms(), 0
   local tty = sys.isatty(2)
-  local function update(done, text)
+  local function update(done, text, at_once)
     local now = sys.mono_ms()
-    if not tty or now - started < 1000 or now - last < 100 then return end
+    if not tty or not at_once and (now - started < 1000 or now - last < 100) then return end
     last, shown = now, true
     local bar = ""
     if total and total > 0 then

@@ -1,5 +1,7 @@
 -- commit.lua: one page, or one decision of the correlations, as one transaction: state, findings, files and ledger together.
 local core = require "defendis.core"
+local backfill = require "defendis.pipeline.backfill"
+local metrics = require "defendis.pipeline.metrics"
 local outbox = require "defendis.pipeline.outbox"
 local page_work = require "defendis.pipeline.page"
 
@@ -13,16 +15,18 @@ local Commit = {}
 Commit.__index = Commit
 
 --- store: an open store; sinks: array of sinks; set: rules; since: Unix ms where the pipeline begins; limits: of the outbox, see
--- outbox.open.
+-- outbox.open; limits.counts: what a daemon counts (pipeline/metrics.lua), or nil; limits.backfill: {name, as_of}, or nil.
 function commit.new(store, sinks, set, since, limits)
   local transactional, served = {}, {}
   for _, sink in ipairs(sinks) do
     local list = sink.send and served or transactional
     list[#list + 1] = sink
   end
-  return setmetatable({ store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
-    out = page_work.new(), fresh = {}, keys = {}, news = {}, watermarks = {}, steps = {},
-    since = since, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
+  local past, out = limits and limits.backfill, page_work.new()
+  if past then out.label = function(doc) backfill.label(past, doc) end end
+  return setmetatable({ past = past, store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
+    out = out, fresh = {}, keys = {}, news = {}, watermarks = {}, steps = {},
+    since = since, counts = limits and limits.counts, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
@@ -146,11 +150,13 @@ function Commit:keep_findings()
   local buffer, new = self.out.findings, {}
   buffer:reset()
   for _, f in ipairs(self.out.found) do
+    if self.past then backfill.label_finding(self.past, f) end
     local text, err = core.json.encode(f, { sort_keys = true })
     if not text then return nil, err end
     if self.store:add_finding(f.id, f.rule.id, f.time or 0, f.level, text) then
       buffer:add(text):add("\n")
       new[#new + 1] = f
+      if self.counts then self.counts.findings[f.level] = (self.counts.findings[f.level] or 0) + 1 end
     end
   end
   self.totals.findings = self.totals.findings + #new
@@ -222,6 +228,7 @@ function Commit:page(walk, answer, after)
     ok, err = self.store:put_window(walk.row)
     if ok and self.outbox then ok, err = self.outbox:page(walk.row, self.fresh, n, out) end
     if ok then ok, err = self:keep_findings() end
+    if ok and self.counts then metrics.note_lateness(self.counts, walk.row.dataset, self.fresh, n) end
     return ok, err
   end)
 end
@@ -270,6 +277,12 @@ function Commit:correlate(c, to)
   end)
   if ok then self.watermarks[c.key] = to end
   return ok, err
+end
+
+--- What was counted since the last run is told, and counts no more.
+function Commit:forget_counts()
+  self.totals, self.notices = { late = 0, findings = 0, dead = 0, faults = {} }, {}
+  if self.outbox then self.outbox:forget_counts() end
 end
 
 --- Closes the sinks and the store.

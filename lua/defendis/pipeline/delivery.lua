@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local answer = require "defendis.pipeline.answer"
 local cursor = require "defendis.store.cursor"
 
+local DAY_MS <const> = 86400000
 local LINGER_MS <const> = 1000 -- longest that a batch waits to be full while pages come in
 
 local delivery = {}
@@ -13,7 +14,7 @@ Delivery.__index = Delivery
 --- A sink's delivery; call it within a transaction. box: the outbox; kinds: array of all kinds. Returns it, or nil, err.
 function delivery.open(box, sink, kinds)
   local store, self = box.store, setmetatable({ box = box, sink = sink, name = sink.name, wanted = {}, most = sink.batch.documents,
-    delivered = 0, dead = 0, attempts = 0, sent_ms = 0 }, Delivery)
+    delivered = 0, dead = 0, attempts = 0, failures = 0, sent_ms = 0 }, Delivery)
   for _, kind in ipairs(kinds) do self.wanted[kind] = not sink.wants or sink.wants(kind) or nil end
   local names = {}
   for kind in pairs(self.wanted) do names[#names + 1] = kind end
@@ -174,13 +175,13 @@ end
 -- Waits before the next attempt, or gives up when nothing was taken for too long.
 function Delivery:back_off(err)
   local box, now = self.box, core.sys.mono_ms()
-  self.failing_since = self.failing_since or now
-  local left = self.failing_since + box.give_up_ms - now
+  self.failing_since, self.failures = self.failing_since or now, self.failures + 1
+  local left = box.persistent and math.huge or self.failing_since + box.give_up_ms - now
   local wait = core.api.backoff(self.attempts, math.random(0))
-  local least = err.retry_at and err.retry_at - core.sys.wall_ms() or 0
+  local least = err.retry_at and math.min(err.retry_at - core.sys.wall_ms(), DAY_MS) or 0
   self.attempts, self.error = self.attempts + 1, err.message
   if left <= 0 or least > left then return self:stop("given up", err.message) end
-  box.halt:wait(math.max(math.min(wait, left), least) / 1000)
+  if not box.deadline then box.halt:wait(math.max(math.min(wait, left), least) / 1000) end
 end
 
 function Delivery:attempt(batch)
@@ -194,9 +195,9 @@ function Delivery:attempt(batch)
     end
     results = { { dead = err.message } }
   end
-  if self.box.failure then return end
+  if self.box.failure or self.box.over then return end
   if not results then
-    if err.retryable then return self:back_off(err) end
+    if err.retryable or self.box.persistent then return self:back_off(err) end
     return self:stop("stopped", err.message)
   end
   local settled, again = self:settle(batch, results)
@@ -210,14 +211,15 @@ end
 
 -- Small batches are worth it only when nothing more will come, somebody waits for room, or time has passed.
 function Delivery:is_ready()
-  return self.behind >= self.most or self.behind > 0 and (self.box.draining or self.box.blocked or self.upto or self.attempts > 0
+  local box = self.box
+  return self.behind >= self.most or self.behind > 0 and (box.draining or box.resting or box.blocked or self.upto or self.attempts > 0
     or core.sys.mono_ms() - self.sent_ms >= LINGER_MS)
 end
 
 --- The task: delivers while pages come in, and then until nothing is left or the sink is given up.
 function Delivery:run()
   local box = self.box
-  while not self.stopped and not box.failure do
+  while not self.stopped and not box.failure and not box.deadline do
     local batch = self:is_ready() and self:take()
     if batch then
       self:attempt(batch)

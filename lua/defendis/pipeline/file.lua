@@ -1,6 +1,7 @@
 -- file.lua: reads a pipeline file and its rules, and checks them before anything else happens.
 local core = require "defendis.core"
 local catalog = require "defendis.catalog"
+local backfill = require "defendis.pipeline.backfill"
 local check = require "defendis.check"
 local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
@@ -161,10 +162,10 @@ local function evaluate(path, text, folder, bare)
   return made.options
 end
 
---- Reads a pipeline file. bare: without its sinks, which may need secrets. Returns {path, folder, scope, datasets, since, until_day,
--- step, settle_ms, lateness_ms, page_size, concurrency, store, outbox = bytes, give_up_ms, sinks = array, set = rules} with days
--- since 1970-01-01, or nil, err (kind "config", file:line).
-function file.load(path, bare)
+--- Reads a pipeline file. bare: without its sinks, which may need secrets; past: of a backfill, see backfill.apply, or nil.
+-- Returns {path, folder, scope, datasets, since, until_day, step, settle_ms, lateness_ms, page_size, concurrency, store,
+-- outbox = bytes, give_up_ms, sinks = array, set = rules} with days since 1970-01-01, or nil, err (kind "config", file:line).
+function file.load(path, bare, past)
   local text, err = read(path)
   if not text then return nil, err end
   local o
@@ -182,9 +183,21 @@ function file.load(path, bare)
     page_size = o.page_size or 100, concurrency = o.concurrency or 8,
     store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, outbox = bytes(o.outbox or "256MiB"),
     give_up_ms = time.span(o.give_up or "60s") }
+  if past then
+    plan, err = backfill.apply(plan, past)
+    if not plan then return nil, err end
+  end
   if bare then return plan end
-  plan.sinks, err = sinks.make(o.sinks, folder, path)
-  return plan.sinks and plan, err
+  plan.entries = o.sinks
+  return file.make_sinks(plan)
+end
+
+--- Makes a plan's sinks, anew when those that it has are closed. Returns the plan, or nil, err.
+function file.make_sinks(plan)
+  local made, err = sinks.make(plan.entries, plan.folder, plan.path, plan.backfill)
+  if not made then return nil, err end
+  plan.sinks = made
+  return plan
 end
 
 return file

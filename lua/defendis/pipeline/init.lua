@@ -1,222 +1,125 @@
--- pipeline: scope -> windows -> pages -> normalize -> rules -> correlate -> sinks, one window after the other for every input.
+-- pipeline: scope -> windows -> pages -> normalize -> rules -> correlate -> sinks: opened once, then run once or again and again.
+local backfill = require "defendis.pipeline.backfill"
 local core = require "defendis.core"
 local client_module = require "defendis.client"
 local commit = require "defendis.pipeline.commit"
-local prefetch = require "defendis.pipeline.prefetch"
-local revive = require "defendis.pipeline.revive"
-local scope = require "defendis.pipeline.scope"
+local halt = require "defendis.pipeline.halt"
+local metrics = require "defendis.pipeline.metrics"
+local run_module = require "defendis.pipeline.run"
 local store = require "defendis.store"
-local walker = require "defendis.pipeline.walker"
+local task = require "defendis.task"
 
 local DAY_MS <const> = 86400000
+local LAST_MS <const> = 8000 -- what batches under way have left to be acknowledged when the end is asked for
 
 local pipeline = {}
 
-local Run = {}
-Run.__index = Run
+local Pipeline = {}
+Pipeline.__index = Pipeline
 
--- Ends the whole run: whatever comes next would fail too.
-local FATAL = { config = true, auth = true, billing = true, rate_limit = true, unavailable = true, network = true, timeout = true,
-  store = true, script = true, limit = true }
-
--- How far a stream is whole and no late record is expected, as a day. Windows of an edited plan may overlap older ones.
-local function final_day(run, stream)
-  local final = run.plan.since
-  for row in run.store:windows{ dataset = stream.dataset, input = stream.value, from = final } do
-    if row.from > final then break end
-    if walker.is_final(row, run.plan.lateness_ms) then final = math.max(final, row.to) end
-  end
-  return final
-end
-
--- Forgets open windows of an earlier plan whose days are walked by now in windows of this one; nobody would ever close them.
-local function forget_superseded(run, stream)
-  local reached, open = run.plan.since, {}
-  for row in run.store:windows{ dataset = stream.dataset, input = stream.value, from = run.plan.since } do
-    if row.state ~= "closed" then
-      open[#open + 1] = row
-    elseif row.from <= reached then
-      reached = math.max(reached, row.to)
-    end
-  end
-  for _, row in ipairs(open) do
-    if row.to <= reached then
-      local ok, err = run.store:drop_window(row.dataset, row.input, row.from, row.to)
-      if not ok then return nil, err end
-    end
-  end
-  stream.final = final_day(run, stream)
-  return true
-end
-
-local function fields_of(set, stream)
-  local normalizer = set:normalizer(stream.dataset)
-  return { id = normalizer.id_field or stream.entry.id_field or "id", time = normalizer.time or stream.entry.time }
-end
-
-local function planned_windows(plan)
-  return assert(core.api.windows{ since = plan.since, ["until"] = plan.until_day, step = plan.step, settle_ms = plan.settle_ms,
-    start = plan.since })
-end
-
--- Writes down how far this run is meant to get: the last window of every stream. Without it a run that was killed would leave a
--- ledger with nothing missing in it.
-local function write_goal(run)
-  local windows, last_from, last_to = planned_windows(run.plan), nil, nil
-  for from, to in function() return windows:next(run.now) end do last_from, last_to = from, to end
-  if not last_from then return true end
-  return run.commit:transaction(function()
-    local ok, err = true, nil
-    for _, s in ipairs(run.streams) do
-      if ok and not run.store:window(s.dataset, s.value, last_from, last_to) then
-        ok, err = run.store:put_window{ dataset = s.dataset, input = s.value, from = last_from, to = last_to }
-      end
-    end
-    return ok, err
-  end)
-end
-
--- Walks in the order in which they are worked on: a window of all streams, then the next window.
-local function planner(run)
-  local windows, from, to, at = planned_windows(run.plan), nil, nil, 0
-  return function()
-    while true do
-      if not from or at == #run.streams then
-        from, to = windows:next(run.now)
-        at = 0
-        if not from then return nil end
-      end
-      at = at + 1
-      run.windows = run.windows + 1
-      local walk = walker.new(run, run.streams[at], from, to)
-      if walk then return walk end
-      if not run.streams[at].refused then run.done = run.done + 1 end
-    end
-  end
-end
-
--- Decides the correlations as far as all their streams are whole and final.
-function Run:correlate()
-  for _, c in ipairs(self.set:correlations()) do
-    local wanted, to = {}, math.maxinteger
-    for _, name in ipairs(c.datasets) do wanted[name] = true end
-    for _, stream in ipairs(self.streams) do
-      if wanted[stream.dataset] then to = math.min(to, stream.final) end
-    end
-    if to < math.maxinteger then
-      local ok, err = self.commit:correlate(c, to * DAY_MS)
-      if not ok then return nil, err end
-    end
-  end
-  return true
-end
-
--- Counts records that came and shows the progress.
-function Run:tick(records)
-  self.records = self.records + records
-  if self.progress then self.progress(self) end
-end
-
-local function problem_of(walk, err)
-  return { dataset = walk.row.dataset, input = walk.row.input, from = core.api.date(walk.row.from), to = core.api.date(walk.row.to),
-    kind = err.kind, message = err.message, request_id = err.request_id }
-end
-
---- Between two pages: the sinks that are served from the outbox have their turn. Returns true, or nil, err when the walk must end.
-function Run:give_way()
-  if not self.commit.outbox then return true end
-  return self.commit.outbox:give_way()
-end
-
--- All walks are over: drops what an earlier plan left open, and notes how far each stream is final. Returns true, or nil, err.
-function Run:settle_streams()
-  for _, stream in ipairs(self.streams) do
-    local ok, err = forget_superseded(self, stream)
-    if not ok then return nil, err end
-  end
-  return true
-end
-
--- Works through the walks. Returns true, or nil, err when the run cannot go on.
-function Run:walk_all()
-  local from
-  while true do
-    local walk = self.prefetch:current()
-    local ok, err = true, nil
-    if not walk then ok, err = self:settle_streams() end
-    if ok and (not walk or walk.row.from ~= from) then ok, err = self:correlate() end
-    if not ok then return nil, err end
-    if not walk then return true end
-    from = walk.row.from
-    ok, err = walker.run(self, walk)
-    self.prefetch:finish(walk)
-    if ok then
-      self.done = self.done + 1
-      if walk.row.from <= walk.stream.final and walker.is_final(walk.row, self.plan.lateness_ms) then
-        walk.stream.final = math.max(walk.stream.final, walk.row.to)
-      end
-    else
-      self.problems[#self.problems + 1] = problem_of(walk, err)
-      if FATAL[err.kind] or err.fatal then return nil, err end
-      if err.kind ~= "incomplete" and err.kind ~= "decode" then walk.stream.refused = true end
-    end
-  end
-end
-
---- Finds out what there is to walk, and walks it. Returns true, or nil, err.
-function Run:work(client)
-  local err, ok
-  self.streams, err = scope.streams(self.plan, client)
-  if not self.streams then return nil, err end
-  local fields = {}
-  for _, stream in ipairs(self.streams) do
-    stream.fields = fields_of(self.set, stream)
-    stream.final = final_day(self, stream)
-    fields[stream.dataset] = stream.fields
-  end
-  ok, err = write_goal(self)
-  if ok then ok, err = revive.run(self.commit, fields) end
-  if not ok then return nil, err end
-  self.prefetch = prefetch.new(client, planner(self), self.plan.concurrency)
-  return self:walk_all()
-end
-
---- Runs a pipeline once, up to the last window that is closed by now. plan: from file.load; options: {client = options for a client,
--- progress = function(run) or nil}. Returns a summary {windows, done, records, findings, late, problems, faults, sinks, notices}, and
--- err when the run had to stop early; or nil, err when it could not start.
-function pipeline.run(plan, options)
-  local client_options = { in_flight = plan.concurrency }
-  for k, v in pairs(options.client or {}) do client_options[k] = v end
-  local client <close>, err = client_module.open(client_options)
-  if not client then return nil, err end
-  local state
-  local folder = plan.store:match("^(.+)/[^/]*$")
+-- The folder of the state is made when it is missing.
+local function open_store(path)
+  local folder = path:match("^(.+)/[^/]*$")
   if folder then
     local made, problem = core.stream.mkdir(folder)
     if not made then return nil, problem end
   end
-  state, err = store.open(plan.store, { exclusive = true })
-  if not state then return nil, err end
-  local run <close> = setmetatable({ plan = plan, set = plan.set, store = state, now = core.sys.wall_ms(), windows = 0, done = 0,
-    records = 0, problems = {}, progress = options.progress,
-    commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS,
-    { outbox = plan.outbox, give_up_ms = plan.give_up_ms }) }, Run)
-  local ok
-  ok, err = run.commit:open(plan.datasets)
-  if not ok then return nil, err end
-  local box = run.commit.outbox
-  if box then
-    ok, err = box:beside(function() return run:work(client) end)
-  else
-    ok, err = run:work(client)
-  end
-  if not run.prefetch and not (box and box:has_news()) then return nil, err end
-  local totals = run.commit.totals
-  return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings, late = totals.late,
-    problems = run.problems, faults = totals.faults, dead = totals.dead, counters = plan.set.counters,
-    sinks = box and box:summary() or {}, notices = run.commit.notices }, not ok and err or nil
+  return store.open(path, { exclusive = true })
 end
 
-Run.__close = function(self) self.commit:close() end
+--- Opens state and sinks. plan: from file.load; options: {client = options for a client, progress = function(run) or nil, halt = from
+-- halt.new, or nil; persistent = true: a sink that fails is tried for ever; counts = from metrics.new, or nil}. Returns it, or nil, err.
+function pipeline.open(plan, options)
+  local state, err = open_store(plan.store)
+  if not state then return nil, err end
+  if plan.backfill then
+    local ok, problem = backfill.pin(plan.backfill, state)
+    if not ok then
+      state:close()
+      return nil, problem
+    end
+  end
+  local self = setmetatable({ plan = plan, options = options, store = state, halt = options.halt or halt.new(),
+    commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS,
+      { outbox = plan.outbox, give_up_ms = plan.give_up_ms, persistent = options.persistent, counts = options.counts,
+        backfill = plan.backfill }) }, Pipeline)
+  local ok
+  ok, err = self.commit:open(plan.datasets)
+  if not ok then
+    self:close()
+    return nil, err
+  end
+  if options.counts then metrics.begin(options.counts, state) end
+  self.forget_halt = self.halt:on_ask(function() self:end_waits() end)
+  return self
+end
+
+--- No wait for the API goes on, and none for a sink for long.
+function Pipeline:end_waits()
+  if self.client then self.client:close() end
+  if self.commit.outbox then self.commit.outbox:halt_within(LAST_MS) end
+end
+
+--- Calls work() with the deliveries beside it, and lets them end. Returns what work returned, or nil, err.
+function Pipeline:beside(work)
+  if self.commit.outbox then return self.commit.outbox:beside(work) end
+  local results
+  local outcome = task.parallel({ function() results = table.pack(work()) end })[1]
+  if not outcome.ok then error(outcome[1], 0) end
+  return table.unpack(results, 1, results.n)
+end
+
+--- Walks what there is to walk by now; within beside. Returns the run, and err when it had to stop early; or nil, err when there is no
+-- client.
+function Pipeline:run()
+  local client_options = { in_flight = self.plan.concurrency }
+  for k, v in pairs(self.options.client or {}) do client_options[k] = v end
+  local client <close>, err = client_module.open(client_options)
+  if not client then return nil, err end
+  self.client = client
+  if self.halt.asked then client:close() end
+  local past = self.plan.backfill
+  local run = run_module.new(self, client, past and past.as_of or core.sys.wall_ms())
+  local ok, fault = run:work()
+  self.client = nil
+  return run, not ok and fault or nil
+end
+
+--- What came of a run: {windows, done, records, findings, late, problems, faults, dead, counters, sinks, notices}.
+function Pipeline:summary(run)
+  local totals, box = self.commit.totals, self.commit.outbox
+  return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings, late = totals.late,
+    problems = run.problems, faults = totals.faults, dead = totals.dead, counters = self.plan.set.counters,
+    sinks = box and box:summary() or {}, notices = self.commit.notices }
+end
+
+--- Is there anything to tell of a run that began with an error?
+function Pipeline:has_news(run)
+  local box = self.commit.outbox
+  return run.prefetch ~= nil or box ~= nil and box:has_news()
+end
+
+--- Closes sinks and state.
+function Pipeline:close()
+  if self.forget_halt then self.forget_halt() end
+  self.commit:close()
+end
+Pipeline.__close = Pipeline.close
+
+--- Runs a pipeline once, up to the last window that is closed by now. plan, options: as for pipeline.open. Returns a summary, see
+-- Pipeline:summary, and err when the run had to stop early; or nil, err when it could not start.
+function pipeline.run(plan, options)
+  local self <close>, problem = pipeline.open(plan, options)
+  if not self then return nil, problem end
+  local run, err
+  local ok, fault = self:beside(function()
+    run, err = self:run()
+    return run ~= nil, err
+  end)
+  if not run then return nil, err end
+  if not ok then err = fault end -- the state could not be written for a delivery
+  if err and not self:has_news(run) then return nil, err end
+  return self:summary(run), err
+end
 
 return pipeline

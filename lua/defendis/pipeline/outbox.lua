@@ -39,10 +39,12 @@ local function drop_removed(self, names)
 end
 
 --- The outbox of a store, for the sinks that are served from it; call it within a transaction. sinks: array, may be empty;
--- kinds: names; options: {outbox = bytes, give_up_ms}. A sink that is new begins behind what is there. Returns it, or nil, err.
+-- kinds: names; options: {outbox = bytes, give_up_ms; persistent = true: no sink is given up}. A sink that is new begins
+-- behind what is there. Returns it, or nil, err.
 function outbox.open(store, sinks, kinds, options)
   local self = setmetatable({ store = store, cap = options.outbox, give_up_ms = options.give_up_ms, deliveries = {}, notices = {},
-    changed = task.signal(), room = task.signal(), halt = task.signal(), draining = false, blocked = false }, Outbox)
+    changed = task.signal(), room = task.signal(), halt = task.signal(), ended = task.signal(),
+    persistent = options.persistent, draining = false, blocked = false }, Outbox)
   local names = {}
   for _, sink in ipairs(sinks) do names[sink.name] = true end
   local ok, err = drop_removed(self, names)
@@ -158,6 +160,23 @@ function Outbox:fail(err)
   self.failure = self.failure or err
   self.halt:notify()
   self.room:notify()
+  self.ended:notify()
+  if self.on_failure then self.on_failure() end
+end
+
+--- Ends soon: no batch is begun any more, and those under way have so many ms left to be acknowledged.
+function Outbox:halt_within(ms)
+  self.deadline = core.sys.mono_ms() + ms
+  self.halt:notify()
+  self.room:notify()
+  self.changed:notify()
+  self.ended:notify()
+end
+
+--- Between two runs nothing waits for more of its kind.
+function Outbox:rest(is_resting)
+  self.resting = is_resting
+  self.changed:notify()
 end
 
 local function can_make_room(self)
@@ -182,7 +201,7 @@ function Outbox:give_way()
   self.blocked = self.bytes > self.cap
   self.changed:notify()
   task.pass()
-  while self.bytes > self.cap and not self.failure do
+  while self.bytes > self.cap and not self.failure and not self.deadline do
     if not can_make_room(self) then return nil, is_full(self) end
     self.blocked = true
     self.changed:notify()
@@ -195,23 +214,39 @@ end
 --- Runs work() with the deliveries beside it; when it has ended they go on until each has nothing left or is given up.
 -- Returns what work returned, or nil, err when the state cannot be written.
 function Outbox:beside(work)
-  local functions = { function()
-    local result = table.pack(pcall(work))
+  local result, fault
+  local left = #self.deliveries
+  local function deliver(d)
+    local ok, err = pcall(d.run, d)
+    left = left - 1
+    if not ok then fault = fault or { err } end
+    self.ended:notify()
+  end
+  local function all()
+    for _, d in ipairs(self.deliveries) do task.spawn(function() deliver(d) end) end
+    result = table.pack(pcall(work))
     self.draining = true
     local err = result[3]
     if not result[1] or type(err) == "table" and err.kind == "store" then self:fail(result[1] and err or result[2]) end
     self.changed:notify()
-    return result
-  end }
-  for _, d in ipairs(self.deliveries) do functions[#functions + 1] = function() return d:run() end end
-  local results = task.parallel(functions, { concurrency = #functions })
-  for _, r in ipairs(results) do
-    if not r.ok then error(r[1], 0) end
+    while left > 0 do
+      local seconds = self.deadline and (self.deadline - core.sys.mono_ms()) / 1000
+      if seconds and seconds <= 0 then break end
+      self.ended:wait(seconds)
+    end
+    self.over = true
   end
-  local result = results[1][1]
+  local outcome = task.parallel({ all })[1]
+  if not outcome.ok then error(outcome[1], 0) end
+  if fault then error(fault[1], 0) end
   if not result[1] then error(result[2], 0) end
   if result[2] and self.failure then return nil, self.failure end
   return table.unpack(result, 2, result.n)
+end
+
+--- What was counted since the last run is told, and counts no more.
+function Outbox:forget_counts()
+  for _, d in ipairs(self.deliveries) do d.delivered, d.dead, d.dead_reason = 0, 0, nil end
 end
 
 --- Was there anything to deliver in this run?
@@ -223,12 +258,13 @@ function Outbox:has_news()
 end
 
 --- What came of each sink in this run: array of {sink, guarantee, delivered, dead, dead_reason = of the first, behind}, and of one that
--- took nothing more stopped = "given up" or "stopped", error = text.
+-- took nothing more, or fails now, stopped = "given up", "stopped" or "failing", error = text.
 function Outbox:summary()
   local out = {}
   for i, d in ipairs(self.deliveries) do
+    local state = d.stopped or d.failing_since and "failing" or nil
     out[i] = { sink = d.name, guarantee = d.sink.guarantee, delivered = d.delivered, dead = d.dead, dead_reason = d.dead_reason,
-      behind = d.behind, stopped = d.stopped, error = d.stopped and d.error }
+      behind = d.behind, stopped = state, error = state and d.error }
   end
   return out
 end

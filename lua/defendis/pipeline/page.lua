@@ -7,8 +7,8 @@ local fast_time, time_of = core.api.time, time.of
 
 local page_work = {}
 
---- Empty results, to be reused from page to page: documents (buffer of JSON lines), found (findings), dead (arrays),
--- faults (message -> {rule, count}).
+--- Empty results, to be reused from page to page, and label = function(document) or nil: documents (buffer of JSON
+-- lines), found (findings), dead (arrays), faults (message -> {rule, count}).
 function page_work.new()
   return { documents = json.buffer(), findings = json.buffer(), found = {}, dead = {}, faults = {}, normalized = 0 }
 end
@@ -53,13 +53,14 @@ end
 -- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
 -- Returns their events in one list, as set:apply gives those of one record.
 function page_work.run(set, dataset, page, fresh, first, last, out)
-  local documents, events, meta = out.documents, { n = 0 }, {}
+  local documents, events, meta, label = out.documents, { n = 0 }, {}, out.label
   for k = first, last do
     local f = fresh[k]
     local record = page:record(f.index)
     meta.id, meta.time = f.id, f.time
     local result = set:apply(dataset, record, meta)
     local ok, err = result.doc ~= nil, result.fault
+    if ok and label then label(result.doc) end
     if ok then ok, err = documents:encode(result.doc) end
     if ok then
       documents:add("\n")

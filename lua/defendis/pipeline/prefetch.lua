@@ -10,17 +10,23 @@ Prefetch.__index = Prefetch
 local BYTES <const> = 8 << 20 -- text of pages that may wait to be worked on; parsed, each takes twice its text
 
 --- client: a client; next_walk: function that returns the next walk {path, query, first = page} or nil; in_flight: requests that
--- the client has on the wire at once. Up to four times as many pages are asked for and not yet handed out, if they are small.
-function prefetch.new(client, next_walk, in_flight)
-  return setmetatable({ client = client, next_walk = next_walk, in_flight = in_flight, ahead = in_flight + 4, outstanding = 0, largest = 1,
-    walks = {} }, Prefetch)
+-- the client has on the wire at once; halt: when it is asked, nothing is asked for any more. Up to four times as many pages are asked
+-- for and not yet handed out, if they are small.
+function prefetch.new(client, next_walk, in_flight, halt)
+  return setmetatable({ client = client, halt = halt, next_walk = next_walk, in_flight = in_flight, ahead = in_flight + 4,
+    outstanding = 0, largest = 1, walks = {} }, Prefetch)
 end
 
 function Prefetch:submit(walk, n)
   local query = {}
   for k, v in pairs(walk.query) do query[k] = v end
   query.page = n
-  local id, err = self.client:submit{ method = "GET", path = walk.path, query = query, decode = "page" }
+  local id, err
+  if self.halt.asked then
+    err = self.halt:error()
+  else
+    id, err = self.client:submit{ method = "GET", path = walk.path, query = query, decode = "page" }
+  end
   walk.pages[n] = { id = id, err = err }
   self.outstanding = self.outstanding + 1
   walk.following = math.max(walk.following, n + 1)

@@ -1,5 +1,6 @@
 -- sinks.lua: the sinks that a pipeline file can name; what a sink is stands in defendis/sinks/README.md.
 local core = require "defendis.core"
+local backfill = require "defendis.pipeline.backfill"
 local check = require "defendis.check"
 
 local sinks = {}
@@ -84,17 +85,19 @@ local function fault(sink)
     if not (sink.open and sink.write and sink.prepare) then return "sink:send is missing" end
     return
   end
+  if sink.alerting ~= nil and type(sink.alerting) ~= "boolean" then return "sink.alerting is neither true nor false" end
   local batch = sink.batch or {}
   sink.batch = { documents = limit(batch.documents, 500), bytes = limit(batch.bytes, 1 << 20) }
   if not sink.batch.documents or not sink.batch.bytes then return "sink.batch holds numbers of documents and bytes" end
   if sink.wants and type(sink.wants) ~= "function" then return "sink.wants is not a function" end
 end
 
---- Makes the sinks of a plan. entries: what the constructors returned; folder: of the pipeline file. Returns an array, or nil, err.
-function sinks.make(entries, folder, path)
+--- Makes the sinks of a plan. entries: what the constructors returned; folder: of the pipeline file; past: {name, alert} of a backfill,
+-- or nil. Returns an array, or nil, err.
+function sinks.make(entries, folder, path, past)
   local made, seen = {}, {}
   for i, e in ipairs(entries) do
-    local sink, err = e.kind.new(e.options, { name = e.name, folder = folder })
+    local sink, err = e.kind.new(e.options, { name = e.name, folder = folder, backfill = past and past.name })
     if not sink and err then
       return nil, type(err) == "table" and err or check.error("config", ("%s: %s: %s"):format(path, e.name, tostring(err)))
     end
@@ -102,6 +105,7 @@ function sinks.make(entries, folder, path)
     if problem then return nil, check.error("config", ("%s: the sink %s: %s; see sinks/README.md"):format(path, e.name, problem)) end
     if seen[sink.name] then return nil, check.error("config", ("%s: the sink %s is listed twice"):format(path, sink.name)) end
     sink.guarantee = e.kind.GUARANTEE
+    if past and sink.alerting and not past.alert then sink.wants = backfill.quiet(sink.wants) end
     made[i], seen[sink.name] = sink, true
   end
   return made

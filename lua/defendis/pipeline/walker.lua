@@ -1,7 +1,6 @@
 -- walker.lua: one window of one stream, page by page, in as many passes as it takes until the list is whole.
 local core = require "defendis.core"
 local check = require "defendis.check"
-local task = require "defendis.task"
 
 local DAY_MS <const> = 86400000
 local PASSES <const> = 3  -- times a window is walked before it is given up as unstable
@@ -20,7 +19,8 @@ function walker.is_final(row, lateness) return row.state == "closed" and row.upd
 local function start_pass(run, walk)
   local row = walk.row
   row.state, row.page_size, row.next_page = "open", run.plan.page_size, 1
-  row.pass_pages, row.pass_received, row.pass_unique, row.updated_ms = 0, 0, 0, core.sys.wall_ms()
+  row.pass_pages, row.pass_received, row.pass_unique = 0, 0, 0
+  row.updated_ms = run.commit.past and run.commit.past.as_of or core.sys.wall_ms()
   walk.pager = core.api.pager{ page_size = run.plan.page_size }
 end
 
@@ -47,7 +47,7 @@ local function note_page_size(run, row)
 end
 
 --- The walk over one window of one stream, or nil when there is nothing to do. from, to: days; run: {plan, store, commit, prefetch,
--- tick, give_way}.
+-- tick, give_way, halt}.
 -- A walk: {row = the ledger's, stream, path, query, first = page, last = page or nil, pager, exact = every record that is new in this
 -- pass is so because this window was never walked}.
 function walker.new(run, stream, from, to)
@@ -90,7 +90,8 @@ local function ask(run, walk, n, again)
     local ms = math.max(250 << pause, err.retry_at and err.retry_at - core.sys.wall_ms() or 0)
     local most = err.kind == "decode" and UNREADABLE or PAUSES
     if not err.retryable or not run.answered or pause >= most or ms > PAUSE_MAX_MS then return nil, err end
-    task.sleep(ms / 1000)
+    run.halt:wait(ms / 1000)
+    if run.halt.asked then return nil, run.halt:error() end
   end
 end
 

@@ -21,11 +21,14 @@ end
 jsonl.OPTIONS = { path = check.required(check.text) }
 jsonl.GUARANTEE = "exactly once: the sizes of the files are committed with each page"
 
---- options: {path = folder, made when missing}; context.folder: what a relative path counts from.
+--- options: {path = folder, made when missing}; context: {folder = what a relative path counts from, backfill = its name or nil: it
+-- writes into a folder of its own below}.
 function jsonl.new(options, context)
   local path = options.path
   if path:sub(1, 1) ~= "/" then path = context.folder .. path end
-  return setmetatable({ name = "jsonl:" .. options.path, path = (path:gsub("/+$", "")), files = {}, offsets = {}, dirty = {} }, Jsonl)
+  path = path:gsub("/+$", "")
+  if context.backfill then path = path .. "/backfill-" .. context.backfill end
+  return setmetatable({ name = "jsonl:" .. options.path, path = path, files = {}, offsets = {}, dirty = {} }, Jsonl)
 end
 
 -- What is behind the committed size is cut off, so a second state that writes here would lose lines: the folder says whose it is.

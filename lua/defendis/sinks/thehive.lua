@@ -18,7 +18,7 @@ Sink.__index = Sink
 function thehive.new(options, context)
   local self, err = posting.new("thehive", options, context, { secret = options.token })
   if not self then return nil, err end
-  self.options, self.batch.documents = options, 20 -- one request each
+  self.options, self.alerting, self.batch.documents = options, true, 20 -- one request each
   self.wants = function(kind) return kind == "findings" end
   return setmetatable(self, Sink)
 end

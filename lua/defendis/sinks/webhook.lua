@@ -28,7 +28,7 @@ function webhook.new(options, context)
     end
   end
   self.secrets, self.query = options.secrets, options.query
-  self.batch.documents = 20 -- one request each: what a crash repeats is what a batch had done
+  self.alerting, self.batch.documents = true, 20 -- one request each: what a crash repeats is what a batch had done
   return setmetatable(self, Sink)
 end
 

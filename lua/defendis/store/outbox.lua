@@ -34,6 +34,9 @@ function outbox:outbox_bytes(before)
   return (self.db:row("SELECT coalesce(sum(bytes), 0) FROM outbox WHERE ?1 IS NULL OR seq < ?1", before))
 end
 
+-- Documents and bytes in the outbox.
+function outbox:outbox_size() return self.db:row "SELECT coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM outbox" end
+
 -- for kind in ...: kinds that are in the outbox.
 function outbox:outbox_kinds() return self.db:rows "SELECT DISTINCT kind FROM outbox" end
 
