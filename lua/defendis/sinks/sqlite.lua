@@ -36,24 +36,24 @@ Sqlite.__index = Sqlite
 --- options: {path = file, made when missing with mode 0600, kinds = datasets and "findings", all without it}.
 function sqlite.new(options, context)
   local path = options.path:sub(1, 1) == "/" and options.path or context.folder .. options.path
-  local ok, err = true, nil
-  if path:find "/." then ok, err = core.stream.mkdir((path:gsub("[^/]*$", ""))) end
-  if not ok then return nil, err end
-  local db
-  db, err = core.store.open(path, { exclusive = true, application_id = APPLICATION_ID, migrations = MIGRATIONS })
+  if path:find "/." then
+    local ok, fault = core.stream.mkdir((path:gsub("[^/]*$", "")))
+    if not ok then return nil, fault end
+  end
+  local db, err = core.store.open(path, { exclusive = true, application_id = APPLICATION_ID, migrations = MIGRATIONS })
   if not db then return nil, err end
   return setmetatable({ name = "sqlite:" .. options.path, db = db, wants = kinds.wants(options.kinds), inserts = {} }, Sqlite)
 end
 
 -- The statement for a kind, whose table is made when it is not there; within a transaction.
 local function prepare(db, kind)
-  local columns, ok, err = columns_of(kind), nil, nil
+  local columns = columns_of(kind)
   local name = db:row([[SELECT "table" FROM kind WHERE name = ?]], kind)
   if not name then
     name = kind:gsub("[^%w]", "_"):lower()
     local taken = db:row([[SELECT 1 FROM kind WHERE "table" = ?]], name)
     if taken or name == "kind" or name:find "^sqlite_" then name = "t_" .. core.hash.sha256(kind):sub(1, 16) end
-    ok, err = db:exec(table_of(name, columns))
+    local ok, err = db:exec(table_of(name, columns))
     if ok then ok, err = db:exec(('CREATE INDEX "%s_time" ON "%s"(time)'):format(name, name)) end
     if ok then ok, err = db:exec("INSERT INTO kind VALUES(?, ?)", kind, name) end
     if not ok then return nil, err end
@@ -64,17 +64,15 @@ end
 
 local function put(self, batch)
   for _, d in ipairs(batch) do
-    local insert, err = self.inserts[d.kind], nil
-    if not insert then
-      insert, err = prepare(self.db, d.kind)
+    if not self.inserts[d.kind] then
+      local insert, err = prepare(self.db, d.kind)
       if not insert then return nil, err end
       self.inserts[d.kind] = insert
     end
     local columns, values, known = columns_of(d.kind), {}, facts.of(core.json.decode(d.json))
     known.level = known.severity
     for i, name in ipairs(columns) do values[i] = known[name] end
-    local ok
-    ok, err = self.db:exec(insert, d.id, d.time, d.json, table.unpack(values, 1, #columns))
+    local ok, err = self.db:exec(self.inserts[d.kind], d.id, d.time, d.json, table.unpack(values, 1, #columns))
     if not ok then return nil, err end
   end
   return true
