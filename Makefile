@@ -11,10 +11,12 @@ PACKAGES = gcc pkg-config lua5.4 liblua5.4-dev libcurl4-openssl-dev libsqlite3-d
            lua-cjson lua-argparse lua-busted lua-check
 PKGS     = lua5.4 libcurl sqlite3 libmicrohttpd libmd
 
+# The sink kafka is there when librdkafka is: apt-get install librdkafka-dev
+KAFKA := $(shell pkg-config --exists rdkafka 2>/dev/null && echo -DDF_KAFKA $$(pkg-config --cflags rdkafka))
 WARN   = -Wall -Wextra -Wpedantic -Wconversion -Wformat=2 -Wimplicit-fallthrough -Wshadow -Wstrict-prototypes
 HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
 OPT    ?= -O2 -g
-CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(OPT) $(WARN) $(WERROR) $(HARDEN) -fPIC -fvisibility=hidden $(CFLAGS)
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(OPT) $(WARN) $(WERROR) $(HARDEN) -fPIC -fvisibility=hidden $(KAFKA) $(CFLAGS)
 LDHARD = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 
 CORE_SRC = $(wildcard src/base/*.c src/api/*.c src/io/*.c src/job/*.c src/bind/*.c)
@@ -52,7 +54,7 @@ $(CORE_SO): $(CORE_OBJ)
 	$(Q)$(CC) -shared $(OPT) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
 
 $(TEST_SO): $(TEST_SRC) $(CORE_OBJ)
-	$(Q)$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
+	$(Q)$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS)) $(if $(KAFKA),-lrdkafka)
 
 # Preloaded into a program under test, also a sanitized one: it has to be plain itself.
 $(DISK_SO): $(wildcard spec/disk/*.[ch])

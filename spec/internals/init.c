@@ -10,6 +10,7 @@ int luaopen_defendis_internals(lua_State *L) {
       {"api", internals_open_api},
       {"base", internals_open_base},
       {"hostile", internals_open_hostile},
+      {"kafka", internals_open_kafka},
       {"raw", internals_open_raw},
       {NULL, NULL},
   };
