@@ -36,7 +36,8 @@ end
 
 local SAMPLES = {}
 for _, text in ipairs{ "a|b", "a=b", "a\\b", "a\nb", "a\r\nb", "\\", "|", "=", "\\|", "\\=", "\\n", "a\\\\=b", "==", "||", "\\\\", "\n",
-  "CEF:0|x|", "key=value", "a\tb", "caf\xc3\xa9 \xe2\x82\xac", "a\\=b\nc|d", "\\\n", "=\\n=", "a\\", "|=\\", "\n\n", "https://x.example/?a=b&c=d|e",
+  "CEF:0|x|", "key=value", "a\tb", "caf\xc3\xa9 \xe2\x82\xac", "a\\=b\nc|d", "\\\n", "=\\n=", "a\\", "|=\\", "\n\n",
+  "https://x.example/?a=b&c=d|e",
   "C:\\temp\\new", "\\r\r", "x]\"y" } do SAMPLES[#SAMPLES + 1] = text end
 
 describe("CEF and LEEF", function()
@@ -62,11 +63,13 @@ describe("CEF and LEEF", function()
   end)
 
   it("name a finding by its rule and an OCSF document by its dataset", function()
-    local finding = { level = "critical", title = "Three leaks", rule = { id = "r-1" }, type = "correlation", group = { email = "A@b.example" } }
+    local finding = { level = "critical", title = "Three leaks", rule = { id = "r-1" }, type = "correlation",
+      group = { email = "A@b.example" } }
     assert.equal("CEF:0|Defendis|defendis|1.0|r-1|Three leaks|10|cat=findings externalId=f rt=1 duser=a@b.example cs3=r-1 cs3Label=rule "
       .. "cs4=correlation cs4Label=type msg=Three leaks", cef.cef({ id = "f", kind = "findings", time = 1 }, finding, "1.0"))
-    local ocsf = { severity = "Low", class_name = "Detection Finding", finding_info = { title = "Leaked" }, unmapped = { domain = "b.example" },
-      evidences = { { user = { name = "ben" }, device = { hostname = "PC-1", ip = "2001:db8::1" }, url = { url_string = "https://x.example" } } } }
+    local ocsf = { severity = "Low", class_name = "Detection Finding", finding_info = { title = "Leaked" },
+      unmapped = { domain = "b.example" }, evidences = { { user = { name = "ben" }, device = { hostname = "PC-1", ip = "2001:db8::1" },
+        url = { url_string = "https://x.example" } } } }
     assert.equal("LEEF:2.0|Defendis|defendis|1.0|d|x09|cat=d\texternalId=o\tsev=3\tusrName=ben\tidentHostName=PC-1\tdst=2001:db8::1\t"
       .. "url=https://x.example\tdomain=b.example\ttype=Detection Finding\tmsg=Leaked", cef.leef({ id = "o", kind = "d" }, ocsf, "1.0"))
     assert.truthy(cef.cef({ id = "o", kind = "d" }, ocsf, "1.0"):find("c6a3=2001:db8::1 c6a3Label=Destination IPv6 Address", 1, true))
@@ -74,7 +77,8 @@ describe("CEF and LEEF", function()
 
   it("leave out what a document does not have, or has in another shape", function()
     local null = require("defendis.core").json.null
-    for _, doc in ipairs{ {}, { title = null, email = null, severity = null, source = null }, { email = {}, title = { "x" }, rule = "x" }, false } do
+    for _, doc in ipairs{ {}, { title = null, email = null, severity = null, source = null },
+      { email = {}, title = { "x" }, rule = "x" }, false } do
       assert.equal("CEF:0|Defendis|defendis|1.0|d|d|Unknown|cat=d externalId=i", cef.cef({ id = "i", kind = "d" }, doc, "1.0"))
       assert.equal("LEEF:2.0|Defendis|defendis|1.0|d|x09|cat=d\texternalId=i", cef.leef({ id = "i", kind = "d" }, doc, "1.0"))
     end

@@ -29,19 +29,22 @@ describe("the sqlite sink", function()
 
   -- The first column of what a query on the file gives, as an analyst would ask it.
   local function ask(sql, path)
-    local db <close> = assert(core.store.open(path or dir .. "/deep/leaks.db", { readonly = true, application_id = ID, migrations = { "" } }))
+    local db <close> = assert(core.store.open(path or dir .. "/deep/leaks.db",
+      { readonly = true, application_id = ID, migrations = { "" } }))
     local out = {}
     for v in db:rows(sql) do out[#out + 1] = v end
     return out
   end
 
-  local function document(id, fields, kind) return { id = id, kind = kind or "dataleaks.credentials", time = 1767225600000, json = cjson.encode(fields) } end
+  local function document(id, fields, kind)
+    return { id = id, kind = kind or "dataleaks.credentials", time = 1767225600000, json = cjson.encode(fields) }
+  end
 
   it("keeps each kind in a table of its own, with columns that can be asked for", function()
     local sink = open()
     assert.is_true(sink:send{
-      document("a", { email = "Omar@Acme.example", severity = "High", username = "omar", domain = "acme.example", url = "https://x.example/",
-        source = { name = "redline" }, infectedMachine = { hostname = "PC-1" }, tags = { "vip" } }),
+      document("a", { email = "Omar@Acme.example", severity = "High", username = "omar", domain = "acme.example",
+        url = "https://x.example/", source = { name = "redline" }, infectedMachine = { hostname = "PC-1" }, tags = { "vip" } }),
       document("b", { severity = "Low", finding_info = { title = "Leaked" }, unmapped = { domain = "globex.example" },
         evidences = { { user = { email_addr = "ben@globex.example", name = "ben" } } } }, "dataleaks.documents"),
       document("c", { id = "c", level = "critical", title = "Three leaks", rule = { id = "r-1" }, type = "correlation",
@@ -143,18 +146,18 @@ describe("the sqlite sink", function()
     local duration, p = scratch.uptime() - began, pipeline()
     local seed = os.time()
     math.randomseed(seed)
-    local kills, tries, code = 0, 0, nil
-    repeat
-      tries = tries + 1
+    local kills = 0
+    for try = 1, 13 do
       local prefix = ([[sh -c '"$@" & pid=$!; sleep %.3f; kill -9 $pid 2>/dev/null; wait $pid' sh]]):format(math.random() * duration)
-      code = p:ingest{ prefix = tries <= 12 and prefix or nil }.code
+      local code = p:ingest{ prefix = try < 13 and prefix or nil }.code
       assert(code == 137 or code == 0, code)
       kills = kills + (code == 137 and 1 or 0)
-    until tries > 12
+    end
     assert.equal(0, (p:verify()))
     local announced = pipelined.announced(sim, "dataleaks.credentials", "acme.example")
     local path = p.folder .. "/leaks.db"
-    assert.same(announced, ask("SELECT json_extract(doc, '$.metadata.original_event_uid') AS i FROM dataleaks_credentials ORDER BY i", path))
+    assert.same(announced,
+      ask("SELECT json_extract(doc, '$.metadata.original_event_uid') AS i FROM dataleaks_credentials ORDER BY i", path))
     local findings = p:ids "findings"
     assert.is_true(#findings > 0)
     assert.same(findings, ask("SELECT json_extract(doc, '$.id') AS i FROM findings ORDER BY i", path))

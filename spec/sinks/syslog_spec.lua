@@ -60,11 +60,13 @@ describe("the syslog sink", function()
   end
 
   it("writes facility, severity, time, names and the id as RFC 5424 wants them", function()
-    local messages = sent({ document("a-1", { level = "critical" }), document("b", { severity = "Low" }, { kind = "dataleaks.credentials" }) })
+    local messages = sent({ document("a-1", { level = "critical" }),
+      document("b", { severity = "Low" }, { kind = "dataleaks.credentials" }) })
     assert.equal('<130>1 2026-01-01T00:00:00.001Z fw.example defendis - findings [defendis@32473 id="a-1" kind="findings"] '
       .. '{"level":"critical"}', messages[1])
     assert.matches("^<133>1 %S+ fw.example defendis %- dataleaks.credentials %[", messages[2])
-    local message = sent({ document("a", {}, { time = false, kind = ("k "):rep(30) }) }, { facility = "authpriv", app_name = ("n"):rep(60) })[1]
+    local message = sent({ document("a", {}, { time = false, kind = ("k "):rep(30) }) },
+      { facility = "authpriv", app_name = ("n"):rep(60) })[1]
     assert.equal("<86>1 - fw.example " .. ("n"):rep(48) .. " - " .. ("k?"):rep(16), message:match "^(.-) %[")
     for level, severity in pairs{ critical = 2, high = 3, medium = 4, low = 5, informational = 6, unheard = 6 } do
       assert.matches(("^<%d>1 "):format(severity), sent({ document("a", { level = level }) }, { facility = "kern" })[1])

@@ -92,11 +92,11 @@ end
 
 -- Opens the file that was written last, and goes on to the next where it is time for that.
 function Jsonl:open_kind(kind)
-  local committed, name, err = self.offsets[kind], self.names[kind] or kind .. ".jsonl", nil
+  local committed, name = self.offsets[kind], self.names[kind] or kind .. ".jsonl"
   if committed then
-    self.files[kind], err = stream.open(self.path .. "/" .. name, committed)
-    if not self.files[kind] then return nil, err end
-    self.names[kind], self.dirty[kind] = name, true
+    local file, err = stream.open(self.path .. "/" .. name, committed)
+    if not file then return nil, err end
+    self.files[kind], self.names[kind], self.dirty[kind] = file, name, true
   end
   local next_name = self.rotation:name(kind, committed and name, committed)
   if committed and next_name == name then return true end

@@ -70,7 +70,7 @@ function Sink:collect(results)
   end
 end
 
-function Sink:pause(wait)
+local function pause(wait)
   task.sleep(wait)
   return math.min(wait * 2, LONGEST_S)
 end
@@ -88,14 +88,14 @@ function Sink:exchange(batch)
         break
       end
       open = open - self:collect(results) -- its queue is full: it takes more when some of it has left
-      wait = self:pause(wait)
+      wait = pause(wait)
     end
   end
   wait = FIRST_S
   while open > 0 do
     local n = self:collect(results)
     open = open - n
-    if open > 0 then wait = self:pause(n > 0 and FIRST_S or wait) end
+    if open > 0 then wait = pause(n > 0 and FIRST_S or wait) end
   end
   return results
 end

@@ -40,8 +40,8 @@ function syslog.new(options, context)
     local path = o[name]
     to[name] = path and (path:sub(1, 1) == "/" and path or context.folder .. path)
   end
-  return setmetatable({ name = ("syslog:%s:%d"):format(to.host, to.port), o = o, to = to, wants = kinds.wants(options.kinds), recent = {}, recent_bytes = 0,
-    batch = { documents = 2000 } }, Sink)
+  return setmetatable({ name = ("syslog:%s:%d"):format(to.host, to.port), o = o, to = to, wants = kinds.wants(options.kinds),
+    recent = {}, recent_bytes = 0,    batch = { documents = 2000 } }, Sink)
 end
 
 local function message(o, d)
