@@ -59,8 +59,10 @@ describe("a pipeline file", function()
     refused('p.lua:3: field "scope.domain": a list expected, got a string', { ['{ "acme.example", "globex.example" }'] = '"acme.example"' })
     refused("p.lua:1: a pipeline file returns pipeline{ ... }", { ["return pipeline{"] = "local x = {" })
     refused("p.lua:4: '}' expected (to close '{' at line 2) near 'datasets'", { ['.example" } },'] = '.example" } }' })
-    refused('p.lua:3: unknown name "os", known: jsonl, pipeline, sink', {
-      ['{ domain = { "acme.example", "globex.example" } }'] = "os.exit(0)" })
+    local path = pipeline{ ['{ domain = { "acme.example", "globex.example" } }'] = "os.exit(0)" }
+    local r = run.defendis("ingest " .. path, { env = ENV })
+    assert.equal(2, r.code)
+    assert.matches('p.lua:3: unknown name "os", known: .*jsonl, .*pipeline, secret, sink', r.err)
   end)
 
   it("whose rules are missing or have a typo is refused with the rule's file and line", function()
