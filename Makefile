@@ -11,8 +11,7 @@ PACKAGES = gcc pkg-config lua5.4 liblua5.4-dev libcurl4-openssl-dev libsqlite3-d
            lua-cjson lua-argparse lua-busted lua-check
 PKGS     = lua5.4 libcurl sqlite3 libmicrohttpd libmd
 
-# The sink kafka is there when librdkafka is: apt-get install librdkafka-dev
-KAFKA := $(shell pkg-config --exists rdkafka 2>/dev/null && echo -DDF_KAFKA $$(pkg-config --cflags rdkafka))
+KAFKA := $(shell pkg-config --exists rdkafka && echo -DDF_KAFKA $$(pkg-config --cflags rdkafka)) # the sink, when librdkafka-dev is installed
 WARN   = -Wall -Wextra -Wpedantic -Wconversion -Wformat=2 -Wimplicit-fallthrough -Wshadow -Wstrict-prototypes
 HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
 OPT    ?= -O2 -g
