@@ -5,8 +5,8 @@ local core = require "defendis.core"
 local check = require "defendis.check"
 local endpoint = require "defendis.endpoint"
 local kinds = require "defendis.kinds"
+local producing = require "defendis.producing"
 local secret = require "defendis.secret"
-local task = require "defendis.task"
 
 local FIXED = { ["enable.idempotence"] = true, ["acks"] = true, ["request.required.acks"] = true, ["bootstrap.servers"] = true,
   ["metadata.broker.list"] = true, ["message.timeout.ms"] = true, ["delivery.timeout.ms"] = true }
@@ -33,8 +33,6 @@ local kafka = { GUARANTEE = "at least once, acknowledged by all in-sync replicas
 kafka.OPTIONS = { brokers = check.required(check.list(check.text, 1)), topic = check.required(topic), properties = properties,
   timeout = endpoint.number(1, 3600), kinds = kinds.check }
 
-local FIRST_S <const>, LONGEST_S <const> = 0.001, 0.05 -- between two looks for reports
-local DEAD = { MSG_SIZE_TOO_LARGE = true, INVALID_MSG = true, INVALID_RECORD = true, INVALID_MSG_SIZE = true }
 local REFUSED = { _AUTHENTICATION = "auth", SASL_AUTHENTICATION_FAILED = "auth", TOPIC_AUTHORIZATION_FAILED = "auth",
   CLUSTER_AUTHORIZATION_FAILED = "auth", TOPIC_EXCEPTION = "config", _INVALID_ARG = "config" }
 
@@ -59,54 +57,13 @@ function Sink:open()
   return self.producer and true, err
 end
 
--- Takes the reports that have come; returns how many.
-function Sink:collect(results)
-  local n = 0
-  while true do
-    local i, name, why = self.producer:report()
-    if not i then return n end
-    n = n + 1
-    results[i] = not name and true or DEAD[name] and { dead = why } or { again = why, name = name }
-  end
-end
-
-local function pause(wait)
-  task.sleep(wait)
-  return math.min(wait * 2, LONGEST_S)
-end
-
--- Hands a batch to the producer and waits for all its reports, which librdkafka gives within message.timeout.ms.
-function Sink:exchange(batch)
-  local results, open, wait = {}, 0, FIRST_S
-  for i, d in ipairs(batch) do
-    local name = self.topic:gsub("{kind}", (d.kind:gsub("[^%w._-]", "_")))
-    while true do
-      local ok, fault, why = self.producer:produce(i, name, d.id, d.kind, d.json, d.time and math.max(d.time, 0))
-      if ok then open = open + 1 break end
-      if fault ~= "_QUEUE_FULL" or open == 0 then
-        results[i] = DEAD[fault] and { dead = why } or { again = why, name = fault }
-        break
-      end
-      open = open - self:collect(results) -- its queue is full: it takes more when some of it has left
-      wait = pause(wait)
-    end
-  end
-  wait = FIRST_S
-  while open > 0 do
-    local n = self:collect(results)
-    open = open - n
-    if open > 0 then wait = pause(n > 0 and FIRST_S or wait) end
-  end
-  return results
-end
-
 --- Sends a batch; returns as the outbox's contract says.
 function Sink:send(batch)
   if not self.producer then
     local ok, err = self:open()
     if not ok then return nil, err end
   end
-  local results, settled, why = self:exchange(batch), 0, nil
+  local results, settled, why = producing.exchange(self.producer, self.topic, batch), 0, nil
   local fatal = self.producer:fatal()
   if fatal then self:close() end -- the next attempt starts another producer, which is the only remedy
   for _, r in ipairs(results) do

@@ -44,11 +44,6 @@ function syslog.new(options, context)
     recent = {}, recent_bytes = 0,    batch = { documents = 2000 } }, Sink)
 end
 
-local function message(o, d)
-  local doc = core.json.decode(d.json)
-  return rfc5424.message(o, d, doc, o.format == "json" and d.json or cef[o.format](d, doc, core.version))
-end
-
 -- Is the receiver still there, now and for as long as a batch needs to count?
 local function stays(conn, seconds)
   local until_ms = core.sys.mono_ms() + seconds * 1000
@@ -86,10 +81,11 @@ end
 function Sink:send(batch)
   local frames, results = {}, {}
   for i, d in ipairs(batch) do
-    local text = message(self.o, d)
-    local fits = #text <= (self.o.max_bytes or #text)
+    local o, doc = self.o, core.json.decode(d.json)
+    local text = rfc5424.message(o, d, doc, o.format == "json" and d.json or cef[o.format](d, doc, core.version))
+    local fits = #text <= (o.max_bytes or #text)
     if fits then frames[#frames + 1] = rfc5424.frame(text) end
-    results[i] = fits or { dead = ("the message has %d bytes, over max_bytes = %d"):format(#text, self.o.max_bytes) }
+    results[i] = fits or { dead = ("the message has %d bytes, over max_bytes = %d"):format(#text, o.max_bytes) }
   end
   if not frames[1] then return results end
   local ok, err = self:deliver(table.concat(frames))
