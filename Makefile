@@ -11,10 +11,11 @@ PACKAGES = gcc pkg-config lua5.4 liblua5.4-dev libcurl4-openssl-dev libsqlite3-d
            lua-cjson lua-argparse lua-busted lua-check
 PKGS     = lua5.4 libcurl sqlite3 libmicrohttpd libmd
 
+KAFKA := $(shell pkg-config --exists rdkafka && echo -DDF_KAFKA $$(pkg-config --cflags rdkafka)) # the sink, when librdkafka-dev is installed
 WARN   = -Wall -Wextra -Wpedantic -Wconversion -Wformat=2 -Wimplicit-fallthrough -Wshadow -Wstrict-prototypes
 HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
 OPT    ?= -O2 -g
-CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(OPT) $(WARN) $(WERROR) $(HARDEN) -fPIC -fvisibility=hidden $(CFLAGS)
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(OPT) $(WARN) $(WERROR) $(HARDEN) -fPIC -fvisibility=hidden $(KAFKA) $(CFLAGS)
 LDHARD = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 
 CORE_SRC = $(wildcard src/base/*.c src/api/*.c src/io/*.c src/job/*.c src/bind/*.c)
@@ -51,10 +52,9 @@ $(CORE_SO): $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(OPT) $(LDHARD) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
 
-# What the core takes from the system is counted (spec/internals/live.c).
-COUNTED = malloc calloc realloc free strdup mmap munmap dlsym df_local_new
+COUNTED = malloc calloc realloc free strdup mmap munmap dlsym df_local_new # what the core takes, for spec/internals/live.c
 $(TEST_SO): $(TEST_SRC) $(CORE_OBJ)
-	$(Q)$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) $(COUNTED:%=-Wl,--wrap=%) -o $@ $^ $(filter-out -llua5.4,$(LIBS))
+	$(Q)$(CC) -shared $(CFLAGS_ALL) $(call PC,cflags) $(LDHARD) $(COUNTED:%=-Wl,--wrap=%) -o $@ $^ $(filter-out -llua5.4,$(LIBS)) $(if $(KAFKA),-lrdkafka)
 
 # Preloaded into a program under test, also a sanitized one: it has to be plain itself.
 $(DISK_SO): $(wildcard spec/disk/*.[ch])
@@ -74,8 +74,7 @@ $(LIB): $(CORE_OBJ) $(HOST_OBJ) $(BUILD)/carried.o
 $(BIN): $(BUILD)/src/cli/main.o $(LIB)
 	$(Q)$(CC) $(OPT) -pie $(LDHARD) -o $@ $^ $(LIBS)
 
-# Nothing is printed and nothing is asked while all is there.
-deps:
+deps: # prints and asks nothing while all is there
 	@for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || missing=1; done; \
 	command -v luacheck >/dev/null || missing=1; for m in cjson argparse busted; do $(LUA) -e "require '$$m'" >/dev/null 2>&1 || missing=1; done; \
 	[ -z "$$missing" ] || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(PACKAGES)" >&2; exit 1; }; \

@@ -2,13 +2,14 @@
 local core = require "defendis.core"
 local check = require "defendis.check"
 local endpoint = require "defendis.endpoint"
+local kinds = require "defendis.kinds"
 
 local posting = {}
 
 --- The options of every such sink with those of one: name -> validator. name: what tells two sinks to the same host apart;
 -- kinds: the datasets to send, and "findings"; all without it.
 function posting.options(own)
-  local all = { name = check.text, kinds = check.list(check.text, 1) }
+  local all = { name = check.text, kinds = kinds.check }
   for name, validator in pairs(endpoint.OPTIONS) do all[name] = validator end
   for name, validator in pairs(own) do all[name] = validator end
   return all
@@ -19,13 +20,6 @@ local function place(url)
   local scheme, at = url:match "^(%a+)://([^/]*)"
   if not at then return url end
   return at:find ":%d+$" and at or at .. (scheme:lower() == "http" and ":80" or ":443")
-end
-
-local function wants(kinds)
-  if not kinds then return nil end
-  local set = {}
-  for _, kind in ipairs(kinds) do set[kind] = true end
-  return function(kind) return set[kind] == true end
 end
 
 --- The common part of a sink: {name, endpoint, batch, wants}, or nil, err. kind: "splunk_hec"...; more: options for endpoint.open, which
@@ -41,7 +35,7 @@ function posting.new(kind, options, context, more, mark)
   local opened, err = endpoint.open(settings)
   if not opened then return nil, check.error(err.kind, kind .. ": " .. err.message) end
   return { name = ("%s:%s"):format(kind, options.name or place(options.url) .. (mark or "")), endpoint = opened,
-    batch = { documents = 500, bytes = 1048576 }, wants = wants(options.kinds) }
+    batch = { documents = 500, bytes = 1048576 }, wants = kinds.wants(options.kinds) }
 end
 
 -- A server's words as one short line of UTF-8.

@@ -11,6 +11,7 @@ int luaopen_defendis_internals(lua_State *L) {
       {"api", internals_open_api},
       {"base", internals_open_base},
       {"hostile", internals_open_hostile},
+      {"kafka", internals_open_kafka},
       {"live", internals_open_live},
       {"manager", internals_open_manager},
       {"raw", internals_open_raw},

@@ -7,6 +7,7 @@
 int internals_open_api(lua_State *L);
 int internals_open_base(lua_State *L);
 int internals_open_hostile(lua_State *L);
+int internals_open_kafka(lua_State *L);
 int internals_open_live(lua_State *L);
 int internals_open_manager(lua_State *L);
 int internals_open_raw(lua_State *L);

@@ -103,7 +103,7 @@ describe("opening a store", function()
 
     it("names an unknown option", function()
       assert.has_error(function() open{ exclusiv = true } end,
-        "unknown option 'exclusiv' (known: exclusive, migrations, readonly)")
+        "unknown option 'exclusiv' (known: application_id, exclusive, migrations, readonly)")
       assert.has_error(function() open{ exclusive = true, readonly = true } end)
       assert.has_error(function() open{ exclusive = 1 } end)
       assert.has_error(function() open{ migrations = { 1 } } end)

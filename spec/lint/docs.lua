@@ -71,7 +71,7 @@ local function lua_function(line) return line:match("^%s*function ([%w_]+[.:][%w
 for _, path in ipairs(files("include src", ".h")) do each_definition(path, c_comment, c_declaration) end
 for _, path in ipairs(files("src/bind src/job", ".c")) do each_definition(path, c_comment, c_for_lua) end
 for _, name in ipairs{ "init", "client", "task", "rules/init", "ruletest", "ledger", "store", "catalog", "check", "time",
-  "endpoint", "secret", "connection",
+  "endpoint", "secret", "connection", "kinds", "posting", "rotation", "producing",
   "pipeline/file", "pipeline/init" } do
   each_definition("lua/defendis/" .. name .. ".lua", lua_comment, lua_function)
 end

@@ -29,12 +29,13 @@ third() { # third FOLDERS HEADERS WHERE: the headers may be included in the file
 }
 third 'curl/[a-z]*\.h' 'src/io/curl\.h' 'libcurl is reached through src/io/curl.h only'
 grep -Hn '^ *# *include "io/curl\.h"' $(c_in base; c_in api; c_in job; c_in bind; c_in host; c_in cli) /dev/null | say 'io/curl.h is for src/io only'
+third 'librdkafka/[a-z]*\.h' 'src/io/kafka\.c' 'librdkafka is used in src/io/kafka.c only'
 third 'sqlite3\.h' 'src/io/store\.c' 'SQLite is used in src/io/store.c only'
 third 'microhttpd\.h' 'src/io/httpd\.c' 'libmicrohttpd is used in src/io/httpd.c only'
 third 'sha[12]\.h' 'src/io/hash\.c' 'libmd is used in src/io/hash.c only'
 third 'l\(ua\|ualib\|auxlib\|uaconf\)\.h' 'src/\(job\|bind\)/[^:]*' 'Lua is used in src/job and src/bind only'
 grep -Hn '^ *# *include <' $(c_in base; c_in api; c_in io; c_in job; c_in bind; c_in host; c_in cli) /dev/null |
-  grep -Ev "$libc|<(curl/[a-z]*|sqlite3|microhttpd|sha[12]|lua|lualib|lauxlib|luaconf)\.h>" | say 'a header that no folder may use'
+  grep -Ev "$libc|<(curl/[a-z]*|librdkafka/[a-z]*|sqlite3|microhttpd|sha[12]|lua|lualib|lauxlib|luaconf)\.h>" | say 'a header that no folder may use'
 
 # ---- C: src/api decides and never asks what time it is; functions that cannot be used safely
 bare() { # bare FILES...: file:line:text without comments
@@ -53,7 +54,7 @@ bare $(c_in base; c_in api; c_in io; c_in job; c_in bind; c_in host; c_in cli) |
 # ---- Lua: a module requires its own layer and what stands to its left
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }
 check='check time'
-middle='catalog client connection endpoint normalize posting rules secret sinks task store transfer ledger runner'
+middle='catalog client connection endpoint kinds normalize posting producing rotation rules secret sinks task store transfer ledger runner'
 upper='init pipeline ruletest simulator'
 requires() { # requires MODULES LAYERS WHAT
   files=$(lua_in $1)

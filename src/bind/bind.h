@@ -23,6 +23,7 @@ int df_open_store(lua_State *L);
 int df_open_httpd(lua_State *L);
 int df_open_hash(lua_State *L);
 int df_open_stream(lua_State *L);
+int df_open_kafka(lua_State *L);
 int df_open_secret(lua_State *L);
 int df_open_endpoint(lua_State *L);
 int df_open_connection(lua_State *L);

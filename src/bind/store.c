@@ -299,7 +299,7 @@ static int flag(lua_State *L, const char *name) {
 }
 
 static void check_options(lua_State *L) {
-  static const char *const known[] = {"exclusive", "migrations", "readonly", NULL};
+  static const char *const known[] = {"application_id", "exclusive", "migrations", "readonly", NULL};
   lua_pushnil(L);             /* [nil] */
   while (lua_next(L, 2)) {    /* [key, value] */
     lua_pop(L, 1);            /* [key] */
@@ -307,7 +307,7 @@ static void check_options(lua_State *L) {
     const char *key = luaL_tolstring(L, -1, NULL); /* [key, key, text] */
     int i = 0;
     while (known[i] != NULL && strcmp(known[i], key) != 0) i++;
-    if (known[i] == NULL) luaL_error(L, "unknown option '%s' (known: exclusive, migrations, readonly)", key);
+    if (known[i] == NULL) luaL_error(L, "unknown option '%s' (known: application_id, exclusive, migrations, readonly)", key);
     lua_pop(L, 2); /* [key] */
   }
 }
@@ -326,9 +326,10 @@ static void push_migrations(lua_State *L, df_store_opts *opts) {
   opts->migrations = sql;
 }
 
-/* store.open(path [, {exclusive =, readonly =, migrations = {sql1, ...}}]) -> store, or nil, err. Creates the file with
-   mode 0600 and brings it from schema version i to i + 1 with migrations[i + 1], each in one transaction. exclusive: a
-   second exclusive open is refused while this handle lives. readonly: nothing is created, migrated or written. */
+/* store.open(path [, {exclusive =, readonly =, migrations = {sql1, ...}, application_id =}]) -> store, or nil, err. Creates the
+   file with mode 0600 and brings it from schema version i to i + 1 with migrations[i + 1], each in one transaction. exclusive:
+   a second exclusive open is refused while this handle lives. readonly: nothing is created, migrated or written.
+   application_id: integer that marks files of another kind than states; a file with another mark is refused. */
 static int l_open(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   lua_settop(L, 2);
@@ -340,6 +341,8 @@ static int l_open(lua_State *L) {
   check_options(L);
   df_store_opts opts = {.exclusive = flag(L, "exclusive"), .readonly = flag(L, "readonly")};
   luaL_argcheck(L, !(opts.exclusive && opts.readonly), 2, "exclusive and readonly exclude each other");
+  lua_getfield(L, 2, "application_id"); /* [.., id] */
+  opts.application_id = (int)luaL_optinteger(L, -1, 0);
   push_migrations(L, &opts);
   handle *h = lua_newuserdatauv(L, sizeof *h, 1); /* [h] */
   h->store = NULL;

@@ -14,11 +14,11 @@
 
 /* "dfns", in the header of each state file: tells ours from any other SQLite database. */
 #define APPLICATION_ID 0x64666e73
-#define TEXT_OF(x) TEXT_OF_(x)
-#define TEXT_OF_(x) #x
 #define REMEDY "restore a backup or run `defendis state reset --all`"
 
 enum { BUSY_MS = 5000 };
+
+static int id_of(const df_store_opts *opts) { return opts->application_id != 0 ? opts->application_id : APPLICATION_ID; }
 
 struct df_store {
   sqlite3 *db;
@@ -168,7 +168,9 @@ static void close_db(df_store *s) {
 /* Builds the file under another name and links it into place, so that a crash never leaves an empty or half-made state
    that the next start would have to take for a damaged one. The caller holds the lock. The name becomes durable with the
    first commit: SQLite syncs the directory when it has created the write-ahead log. */
-static int create(df_store *s, df_error *err) {
+static int create(df_store *s, const df_store_opts *opts, df_error *err) {
+  char stamp[48];
+  snprintf(stamp, sizeof stamp, "PRAGMA application_id=%d", id_of(opts));
   char *draft = sqlite3_mprintf("%s.new", s->path), *journal = sqlite3_mprintf("%s.new-journal", s->path);
   int rc = -1, fd;
   if (draft == NULL || journal == NULL) {
@@ -184,7 +186,7 @@ static int create(df_store *s, df_error *err) {
   }
   close(fd);
   if (open_db(s, draft, err) != 0 || run(s, "PRAGMA synchronous=FULL", err) != 0 ||
-      run(s, "PRAGMA application_id=" TEXT_OF(APPLICATION_ID), err) != 0)
+      run(s, stamp, err) != 0)
     goto out;
   close_db(s);
   if (link(draft, s->path) != 0) {
@@ -205,7 +207,7 @@ static int inspect(df_store *s, const df_store_opts *opts, int *version, df_erro
   int id = 0, sound = 0;
   if (ask(s, "PRAGMA application_id", &id, NULL, err) != 0 || ask(s, "PRAGMA user_version", version, NULL, err) != 0)
     return -1;
-  if (id != APPLICATION_ID)
+  if (id != id_of(opts))
     return df_fail(err, DF_STORE, "refused: %.200s is a database of another program; name another file", s->path);
   if (*version < 0 || (size_t)*version > opts->n_migrations)
     return df_fail(err, DF_STORE, "refused: %.200s was written by a newer version (schema %d, this one knows %zu); upgrade",
@@ -256,7 +258,7 @@ static int open_all(df_store *s, const df_store_opts *opts, df_error *err) {
   if (there == 0) {
     if (opts->readonly) return df_fail(err, DF_STORE, "no state file %.200s; run an ingest first", s->path);
     if (!opts->exclusive && take_lock(s, err) != 0) return -1;
-    if (create(s, err) != 0) return -1;
+    if (create(s, opts, err) != 0) return -1;
     if (!opts->exclusive) drop_lock(s);
   }
   int version, wal = 0;

@@ -15,6 +15,7 @@ typedef struct df_store_opts {
   int readonly;                  /* never creates, migrates or writes; not together with exclusive */
   const char *const *migrations; /* SQL that leads from schema version i to i + 1 */
   size_t n_migrations;           /* the schema version that this program knows */
+  int application_id;            /* of the files to open: tells one kind from another; 0: a state */
 } df_store_opts;
 
 typedef enum df_store_type { DF_STORE_NULL, DF_STORE_INT, DF_STORE_REAL, DF_STORE_BYTES } df_store_type;

@@ -1,8 +1,9 @@
--- jsonl.lua: sink that appends JSON lines to files in a folder: one file per dataset, and findings.jsonl.
+-- jsonl.lua: sink that appends JSON lines to files in a folder: one file per dataset, and findings.jsonl; or one after another of each.
 -- Guarantee: exactly once. The sizes of the files are part of the page's transaction; what a crash left behind them is cut off.
 -- Transactional; what that means stands in README.md. After open its state is committed once before anything is written.
 local core = require "defendis.core"
 local check = require "defendis.check"
+local rotation = require "defendis.rotation"
 local stream, json = core.stream, core.json
 
 local jsonl = {}
@@ -18,17 +19,22 @@ local function new_owner()
   return core.hash.sha256(f:read(32)):sub(1, 32)
 end
 
-jsonl.OPTIONS = { path = check.required(check.text) }
+jsonl.OPTIONS = { path = check.required(check.text), rotate = rotation.check, compress = check.one_of{ "zstd" } }
 jsonl.GUARANTEE = "exactly once: the sizes of the files are committed with each page"
 
---- options: {path = folder, made when missing}; context: {folder = what a relative path counts from, backfill = its name or nil: it
--- writes into a folder of its own below}.
+--- options: {path = folder, made when missing; rotate = "1d" or a size such as "100MiB": then KIND-2026-01-31.jsonl or
+-- KIND.000001.jsonl; compress = "zstd": what is complete}; context: {folder = what a relative path counts from, backfill = its name or
+-- nil: it writes into a folder of its own below}.
 function jsonl.new(options, context)
   local path = options.path
   if path:sub(1, 1) ~= "/" then path = context.folder .. path end
   path = path:gsub("/+$", "")
   if context.backfill then path = path .. "/backfill-" .. context.backfill end
-  return setmetatable({ name = "jsonl:" .. options.path, path = path, files = {}, offsets = {}, dirty = {} }, Jsonl)
+  local fault = options.compress and (not options.rotate and 'compress needs rotate = "1d" or a size: only complete files are compressed'
+    or not rotation.can_compress() and "compress needs the program zstd; install the package zstd")
+  if fault then return nil, check.error("config", "jsonl: " .. fault) end
+  return setmetatable({ name = "jsonl:" .. options.path, path = path, rotation = rotation.new(options.rotate, path),
+    compress = options.compress, files = {}, offsets = {}, names = {}, dirty = {} }, Jsonl)
 end
 
 -- What is behind the committed size is cut off, so a second state that writes here would lose lines: the folder says whose it is.
@@ -77,6 +83,29 @@ local function unpack(state)
 end
 
 -- A file that the state does not know is appended to from where it ends: it may hold what somebody still needs.
+function Jsonl:begin(kind, name)
+  local path = self.path .. "/" .. name
+  local file, err = stream.open(path)
+  if not file then return nil, err end
+  self.files[kind], self.names[kind], self.dirty[kind] = file, name, true
+  if ends_within_line(path) then return file:write("\n") end
+  return true
+end
+
+-- Opens the file that was written last, and goes on to the next where it is time for that.
+function Jsonl:open_kind(kind)
+  local committed, name = self.offsets[kind], self.names[kind] or kind .. ".jsonl"
+  if committed then
+    local file, err = stream.open(self.path .. "/" .. name, committed)
+    if not file then return nil, err end
+    self.files[kind], self.names[kind], self.dirty[kind] = file, name, true
+  end
+  local next_name = self.rotation:name(kind, committed and name, committed)
+  if committed and next_name == name then return true end
+  if committed then self.files[kind]:close() end
+  return self:begin(kind, next_name)
+end
+
 function Jsonl:open(state, kinds)
   local known = state and unpack(state)
   if state and not known then
@@ -84,25 +113,23 @@ function Jsonl:open(state, kinds)
       .. "`defendis state reset --all`"):format(self.path))
   end
   state = known
-  self.offsets = state and state.files or {}
+  self.offsets, self.names = state and state.files or {}, state and state.names or {}
   local ok, err = stream.mkdir(self.path)
   if ok then ok, err = self:check_owner(state) end
-  if not ok then return nil, err end
   for _, kind in ipairs(kinds) do
-    local path, committed = self.path .. "/" .. kind .. ".jsonl", self.offsets[kind]
-    self.files[kind], err = stream.open(path, committed)
-    if not self.files[kind] then return nil, err end
-    if not committed and ends_within_line(path) then
-      ok, err = self.files[kind]:write("\n")
-      if not ok then return nil, err end
-    end
-    self.dirty[kind] = true
+    if ok then ok, err = self:open_kind(kind) end
   end
+  if not ok then return nil, err end
+  self.unpacked = self.compress
   return self:write_owner() -- not before the files are locked
 end
 
 function Jsonl:write(kind, buffer)
   if buffer:len() == 0 then return true end
+  if self.unpacked then -- the files that are written now were committed, so those before them are complete
+    if self.packing then self.packing:close() end
+    self.unpacked, self.packing = nil, self.rotation:compress(self.names)
+  end
   self.dirty[kind] = true
   local file = self.files[kind]
   local ok, err = file:write(buffer)
@@ -110,18 +137,41 @@ function Jsonl:write(kind, buffer)
   return ok, err
 end
 
+-- Makes a file durable, and begins the next one when this one is complete: what is written to it comes after the commit that names it.
+function Jsonl:settle(kind)
+  local file = self.files[kind]
+  local ok, err = file:sync()
+  if not ok then return nil, err end
+  local name = self.rotation:name(kind, self.names[kind], file:offset())
+  if name ~= self.names[kind] then
+    file:close()
+    ok, err = self:begin(kind, name)
+    if ok then ok, err = self.files[kind]:sync() end
+    if not ok then return nil, err end
+    self.unpacked = self.compress
+  end
+  self.offsets[kind], self.dirty[kind] = self.files[kind]:offset(), nil
+  return true
+end
+
 function Jsonl:prepare()
   for kind in pairs(self.dirty) do
-    local ok, err = self.files[kind]:sync()
+    local ok, err = self:settle(kind)
     if not ok then return nil, err end
-    self.offsets[kind], self.dirty[kind] = self.files[kind]:offset(), nil
   end
-  return pack(assert(json.encode({ owner = self.owner, files = json.object(self.offsets) }, { sort_keys = true })))
+  local names = {}
+  for kind, name in pairs(self.names) do
+    if name ~= kind .. ".jsonl" then names[kind] = name end
+  end
+  return pack(assert(json.encode({ owner = self.owner, files = json.object(self.offsets), names = next(names) and names },
+    { sort_keys = true })))
 end
 
 function Jsonl:close()
   for _, file in pairs(self.files) do file:close() end
   self.files = {}
+  if self.packing then self.packing:close() end
+  self.packing = nil
 end
 
 return jsonl
