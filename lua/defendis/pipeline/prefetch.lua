@@ -113,4 +113,9 @@ function Prefetch:finish(walk)
   end
 end
 
+--- Forgets all that was asked for: what came meanwhile would stay in memory.
+function Prefetch:close()
+  while self.walks[1] do self:finish(self.walks[1]) end
+end
+
 return prefetch

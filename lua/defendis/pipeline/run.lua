@@ -192,7 +192,9 @@ function Run:work()
   if ok then ok, err = revive.run(self.commit, fields) end
   if not ok then return nil, err end
   self.prefetch = prefetch.new(self.client, planner(self), self.plan.concurrency, self.halt)
-  return self:walk_all()
+  ok, err = self:walk_all()
+  self.prefetch:close()
+  return ok, err
 end
 
 --- Makes a run. pipeline: an open one, see init.lua; client: an open client. Returns {windows, done, records, problems, ...}.
