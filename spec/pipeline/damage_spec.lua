@@ -7,7 +7,7 @@ local scratch = require "support.scratch"
 local store = require "defendis.store"
 
 local SEED = math.tointeger(tonumber(os.getenv("SEED"))) or 1
-local DAMAGES = math.tointeger(tonumber(os.getenv("DAMAGES"))) or 1000
+local DAMAGES = math.tointeger(tonumber(os.getenv("DAMAGES"))) or scratch.slowness > 1 and 100 or 1000
 
 describe("the state of a pipeline", function()
   local whole

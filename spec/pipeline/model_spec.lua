@@ -2,11 +2,13 @@
 -- SEED=n repeats one sequence; SEQUENCES=n runs so many.
 local core = require "defendis.core"
 local model = require "support.model"
+local scratch = require "support.scratch"
 local task = require "defendis.task"
 local world = require "support.world"
 
 local ONE = math.tointeger(tonumber(os.getenv "SEED"))
-local SEQUENCES = math.tointeger(tonumber(os.getenv "SEQUENCES")) or os.getenv "ASAN_OPTIONS" and 200 or 2000
+local SEQUENCES = math.tointeger(tonumber(os.getenv "SEQUENCES")) or scratch.slowness > 1 and 50
+  or os.getenv "ASAN_OPTIONS" and 200 or 2000
 local MOST <const> = 64
 local BATCH <const> = 4
 local HOUR <const> = 3600000
