@@ -9,7 +9,7 @@ rm -rf "$under" "$log"
 mkdir -p "$under" "$log"
 
 # a file for each process: nothing is lost of one that a test ends, and nothing mixes with what one prints
-valgrind="valgrind -q --vgdb=no --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --log-file=$log/%p"
+valgrind="valgrind -q --vgdb=no --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=$(realpath spec/support/valgrind.supp) --log-file=$log/%p"
 wrap() { printf '#!/bin/sh\nexec %s "$@"\n' "$valgrind $2" >"$under/$1" && chmod +x "$under/$1"; }
 wrap lua5.4 "$(command -v lua5.4)"
 wrap defendis "$build/defendis"
