@@ -173,11 +173,12 @@ describe("a daemon", function()
   it("reads the files again on SIGHUP, waking from its wait, and applies what changed in the sinks", function()
     local d = start("--every 1h", ALL)
     d:says(RUN)
-    p:edit{ ["until"] = '"2026-02-01"', sinks = '{ jsonl{ path = "out" }, ' .. sunk.entry("one") .. " }", window = '"5d"' }
+    p:edit{ ["until"] = '"2026-02-01"', window = '"5d"',
+      sinks = '{ jsonl{ path = "out" }, sqlite{ path = "a.db" }, ' .. sunk.entry("one") .. " }" }
     d:signal "HUP"
     d:says "defendis: (reloaded)\n"
     d:says(RUN, 2)
-    p:edit{ ["until"] = '"2026-02-01"', sinks = '{ jsonl{ path = "out" } }' }
+    p:edit{ ["until"] = '"2026-02-01"', sinks = '{ jsonl{ path = "out" }, sqlite{ path = "a.db" } }' }
     d:signal "HUP"
     d:says("defendis: (reloaded)\n", 2)
     d:says "defendis: the sink test:one is not in the pipeline any more()"

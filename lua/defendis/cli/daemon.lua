@@ -95,7 +95,7 @@ end
 function Daemon:reload()
   self.hangup = false
   manager.reloading()
-  local plan, err = file.load(self.args.pipeline)
+  local plan, err = file.read(self.args.pipeline)
   if plan then
     self.old, self.plan = self.plan, plan
     return true
@@ -111,7 +111,9 @@ function Daemon:open()
   local options = { client = { base_url = self.args.base_url, api_key_file = self.args.api_key_file }, halt = self.halt, persistent = true,
     counts = self.monitor.counts,
     progress = function(run) self.update(0, ("running: %d windows, %d records"):format(run.done, run.records)) end }
-  local p, err = pipeline.open(self.plan, options)
+  local p, err = self.plan, nil
+  if self.old then p, err = file.make_sinks(p) end -- now that those of the old one are closed
+  if p then p, err = pipeline.open(p, options) end
   if self.old then
     self.finish()
     if p then

@@ -162,10 +162,11 @@ local function evaluate(path, text, folder, bare)
   return made.options
 end
 
---- Reads a pipeline file. bare: without its sinks, which may need secrets; past: of a backfill, see backfill.apply, or nil.
--- Returns {path, folder, scope, datasets, since, until_day, step, settle_ms, lateness_ms, page_size, concurrency, store,
--- outbox = bytes, give_up_ms, sinks = array, set = rules} with days since 1970-01-01, or nil, err (kind "config", file:line).
-function file.load(path, bare, past)
+--- Reads a pipeline file, and leaves its sinks to make_sinks. bare: without them, for they may need secrets; past: of a backfill, see
+-- backfill.apply, or nil. Returns {path, folder, scope, datasets, since, until_day, step, settle_ms, lateness_ms, page_size, concurrency,
+-- store, outbox = bytes, give_up_ms, entries = for make_sinks, set = rules} with days since 1970-01-01, or nil, err (kind "config",
+-- file:line).
+function file.read(path, bare, past)
   local text, err = read(path)
   if not text then return nil, err end
   local o
@@ -187,9 +188,8 @@ function file.load(path, bare, past)
     plan, err = backfill.apply(plan, past)
     if not plan then return nil, err end
   end
-  if bare then return plan end
   plan.entries = o.sinks
-  return file.make_sinks(plan)
+  return plan
 end
 
 --- Makes a plan's sinks, anew when those that it has are closed. Returns the plan, or nil, err.
@@ -198,6 +198,13 @@ function file.make_sinks(plan)
   if not made then return nil, err end
   plan.sinks = made
   return plan
+end
+
+--- As file.read; with its sinks unless bare.
+function file.load(path, bare, past)
+  local plan, err = file.read(path, bare, past)
+  if not plan or bare then return plan, err end
+  return file.make_sinks(plan)
 end
 
 return file
