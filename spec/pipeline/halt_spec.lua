@@ -1,4 +1,5 @@
 -- halt_spec.lua: deliveries and walks when the end is asked for.
+local core = require "defendis.core"
 local delivered = require "support.delivered"
 local halt = require "defendis.pipeline.halt"
 local scratch = require "support.scratch"
@@ -26,10 +27,12 @@ describe("an outbox that is to end soon", function()
   end)
 
   it("leaves a batch that takes too long, settles nothing of it, and gives it again", function()
+    local long
     local sink = delivered.sink("a", function(_, _, call)
       if call > 1 then return true end
       d.box:halt_within(10)
-      task.sleep(100)
+      long = core.client.timer(100)
+      task.await(long)
       return true
     end)
     d:open{ sink }
@@ -39,6 +42,7 @@ describe("an outbox that is to end soon", function()
     d:open{ sink }
     by = d:deliver()
     assert.same({ 3, 0 }, { by.a.delivered, by.a.behind })
+    task.forget(long)
   end)
 
   it("does not settle what is acknowledged when it is over", function()
