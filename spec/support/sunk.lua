@@ -9,12 +9,27 @@ local sunk = {}
 local SOURCE = [[
 local check = require "defendis.check"
 local task = require "defendis.task"
+-- What a kill left of a write was never acknowledged.
+local function whole_lines(path)
+  local f = io.open(path, "rb")
+  if not f then return end
+  local size = f:seek "end"
+  if size > 0 and f:seek("end", -1) and f:read(1) ~= "\n" then
+    f:seek "set"
+    local kept = f:read("a"):match("^.*\n") or ""
+    f:close()
+    f = assert(io.open(path, "wb"))
+    f:write(kept)
+  end
+  f:close()
+end
 return {
   OPTIONS = { to = check.required(check.text), mode = check.text, documents = check.count, wants = check.text, delay = check.number,
     alerting = check.boolean },
   GUARANTEE = "at least once",
   new = function(o, context)
     local path, calls = context.folder .. o.to, 0
+    whole_lines(path)
     local file = assert(io.open(path, "ab"))
     file:setvbuf("full", 1 << 22)
     local function down()
