@@ -448,9 +448,8 @@ static void run(df_port *port, int64_t until) {
   local *l = (local *)port;
   for (;;) {
     int64_t wake = until;
-    if (step(l, &wake)) return;
-    int64_t now = df_clock_mono_ms(), wait = wake > now ? wake - now : 0;
-    int answered = 0;
+    int completed = step(l, &wake), answered = 0;
+    int64_t now = df_clock_mono_ms(), wait = !completed && wake > now ? wake - now : 0;
     if (l->http != NULL) {
       int fds[DF_HTTP_WAIT_MAX];
       df_http_poll(l->http, wait > 1000 ? 1000 : (int)wait, fds, blocked(l, fds));
@@ -461,7 +460,7 @@ static void run(df_port *port, int64_t until) {
     } else if (wait > 0) {
       df_watch_wait(wait > 1000 ? 1000 : (int)wait);
     }
-    if (!answered && df_clock_mono_ms() >= until) return;
+    if (completed || (!answered && df_clock_mono_ms() >= until)) return;
   }
 }
 
