@@ -180,7 +180,7 @@ describe("fetch", function()
   end)
 
   it("names what happened on the way, and repeats what may pass", function()
-    for transport, want in pairs{ unsent = { 5, "network", "check the base URL" }, timeout = { 5, "timeout",
+    for transport, want in pairs{ unsent = { 5, "network", "check the URL" }, timeout = { 5, "timeout",
       "no answer within" },
       broken = { 5, "network", "no whole answer" }, too_large = { 1, "limit", "smaller pages" },
       tls = { 1, "network", "clock and CA certificates" } } do

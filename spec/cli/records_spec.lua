@@ -41,7 +41,7 @@ describe("health, catalog, call and fetch", function()
   it("health fails fast, with exit code 4, where nothing listens", function()
     local r = run.defendis("health --base-url http://127.0.0.1:1", { env = sim.env })
     assert.equal(4, r.code)
-    assert.matches("could not be reached.*gave up after 2 attempts; check the base URL", r.err)
+    assert.matches("could not be reached.*gave up after 2 attempts; check the URL", r.err)
   end)
 
   it("catalog lists every endpoint, those that are guesses too, as text and as JSON", function()

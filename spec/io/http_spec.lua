@@ -160,7 +160,7 @@ describe("an HTTP transfer", function()
     assert.is_nil(value)
     assert.are.equal("network", err.kind)
     assert.is_true(err.retryable)
-    assert.matches("could not be reached: .*127%.0%.0%.1.*" .. server:port() .. ".*; check the base URL", err.message)
+    assert.matches("could not be reached: .*127%.0%.0%.1.*" .. server:port() .. ".*; check the URL", err.message)
   end)
 
   -- H22

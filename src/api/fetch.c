@@ -76,7 +76,7 @@ static void judge_transport(verdict *v, const df_fetch *f, const df_answer *a) {
     case DF_TRANSPORT_UNSENT:
       v->retry = true;
       fault = "the server could not be reached";
-      v->remedy = "check the base URL, the network and the proxy settings";
+      v->remedy = "check the URL, the network and the proxy settings";
       break;
     case DF_TRANSPORT_TIMEOUT:
       v->kind = DF_TIMEOUT;
@@ -91,7 +91,7 @@ static void judge_transport(verdict *v, const df_fetch *f, const df_answer *a) {
     case DF_TRANSPORT_TLS:
       v->retry = false;
       fault = "the server's identity could not be verified, so nothing was sent";
-      v->remedy = "check the base URL's host name, this machine's clock and CA certificates, and any proxy in between";
+      v->remedy = "check the URL's host name, this machine's clock and CA certificates, and any proxy in between";
       break;
   }
   snprintf(v->fault, sizeof v->fault, "%s", fault);
