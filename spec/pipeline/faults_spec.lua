@@ -51,7 +51,7 @@ describe("ingest against an API with faults", function()
   end)
 
   local ONE = { scope = '{ domain = { "acme.example" } }', ["until"] = '"2026-04-01"', window = '"30d"', page_size = "10" }
-  for name, rate in pairs{ badjson = 0.05, totals = 0.15, emptymore = 0.15, ["repeat"] = 0.2, ["502"] = 0.15, ["503"] = 0.15,
+  for name, rate in pairs{ badjson = 0.05, totals = 0.15, emptymore = 0.15, ["repeat"] = 0.08, ["502"] = 0.15, ["503"] = 0.15,
     truncate = 0.1, slow = 0.1 } do
     it("is complete with " .. name .. " alone", function() complete(("%s=%g"):format(name, rate), 600, ONE) end)
   end
