@@ -107,6 +107,15 @@ function check.count(v)
   if not n or n < 0 then return ("a whole number not below 0 expected, got %s"):format(tostring(v)) end
 end
 
+--- A number from least to most.
+function check.between(least, most)
+  return function(v)
+    if type(v) ~= "number" or not (v >= least and v <= most) then
+      return ("a number from %s to %s expected, got %s"):format(least, most, tostring(v))
+    end
+  end
+end
+
 --- One of the given texts.
 function check.one_of(names)
   return function(v)

@@ -14,14 +14,6 @@ Client.__name = "defendis.client"
 Client.__metatable = false
 Client.__index = methods
 
-local function number(least, most)
-  return function(v)
-    if type(v) ~= "number" or not (v >= least and v <= most) then
-      return ("a number from %s to %s expected, got %s"):format(least, most, tostring(v))
-    end
-  end
-end
-
 local function whole(least, most)
   return function(v)
     if type(v) ~= "number" or not math.tointeger(v) or v < least or v > most then
@@ -30,13 +22,13 @@ local function whole(least, most)
   end
 end
 
-local SECONDS = number(0.001, 86400)
+local SECONDS = check.between(0.001, 86400)
 local OPTIONS = {
   base_url = check.text,
   api_key_file = check.text,
   timeout = SECONDS,
   retry = check.shape{ max_attempts = whole(1, 100) },
-  rate = check.shape{ per_second = number(0.001, 1e6) },
+  rate = check.shape{ per_second = check.between(0.001, 1e6) },
   in_flight = whole(1, 64),
 }
 local REQUEST = { query = check.table, body = check.any, timeout = SECONDS, key = check.boolean }

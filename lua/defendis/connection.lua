@@ -1,7 +1,6 @@
 -- connection.lua: a byte stream to a host over TCP or TLS, for sinks that speak no HTTP.
 local core = require "defendis.core"
 local check = require "defendis.check"
-local endpoint = require "defendis.endpoint"
 local task = require "defendis.task"
 
 local connection = {}
@@ -23,7 +22,7 @@ local function host_name(v)
 end
 
 local OPTIONS = { host = check.required(host_name), port = check.required(port), tls = check.boolean, ca_file = check.text,
-  cert_file = check.text, key_file = check.text, timeout = endpoint.number(0.001, 86400) }
+  cert_file = check.text, key_file = check.text, timeout = check.between(0.001, 86400) }
 
 local function await(self, ...)
   local id, fault = self.handle:submit(...)

@@ -13,15 +13,6 @@ Endpoint.__name = "defendis.endpoint"
 Endpoint.__metatable = false
 Endpoint.__index = methods
 
---- A validator: a number from least to most.
-function endpoint.number(least, most)
-  return function(v)
-    if type(v) ~= "number" or not (v >= least and v <= most) then
-      return ("a number from %s to %s expected, got %s"):format(least, most, tostring(v))
-    end
-  end
-end
-
 --- A validator: a table of names to text.
 function endpoint.texts(v)
   if type(v) ~= "table" then return check.table(v) end
@@ -38,8 +29,8 @@ end
 endpoint.OPTIONS = {
   url = check.required(check.text),
   headers = endpoint.texts,
-  timeout = endpoint.number(0.001, 86400),
-  max_attempts = endpoint.number(1, 100),
+  timeout = check.between(0.001, 86400),
+  max_attempts = check.between(1, 100),
   ca_file = check.text,
   cert_file = check.text,
   key_file = check.text,
@@ -49,12 +40,12 @@ endpoint.OPTIONS = {
 local OPTIONS = {
   secret = secret.check,
   scheme = scheme,
-  in_flight = endpoint.number(1, 64),
+  in_flight = check.between(1, 64),
 }
 for name, validator in pairs(endpoint.OPTIONS) do OPTIONS[name] = validator end
 
 local REQUEST = { method = check.text, path = check.string, query = check.table, headers = endpoint.texts, body = check.any,
-  content_type = check.text, timeout = endpoint.number(0.001, 86400), repeatable = check.boolean }
+  content_type = check.text, timeout = check.between(0.001, 86400), repeatable = check.boolean }
 
 --- Opens an endpoint. options: url = "https://host:port/path"; secret = from defendis.secret, sent as "Authorization: scheme secret"
 -- (scheme: "Bearer"; with "Basic" the secret is user:password); headers = names to text; timeout = seconds for one send with its

@@ -21,6 +21,7 @@ end
 
 local FINDING = { "id", "rule", "time_ms", "level", "doc" }
 local IN_SCOPE <const> = "(?1 IS NULL OR dataset = ?1) AND (?2 IS NULL OR input = ?2)"
+local SEE <const> = "INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING"
 local GET_WINDOW = "SELECT " .. quoted(LEDGER, "@") ..
   ' FROM ledger WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?'
 local LIST_WINDOWS = "SELECT " .. quoted(LEDGER, "@") .. " FROM ledger WHERE " .. IN_SCOPE ..
@@ -151,12 +152,12 @@ end
 -- The same for many: keys is day, key, day, key, of n values in all; news[i] becomes whether the i-th was new. -> number of new ones,
 -- or nil, err.
 function Store:seen_all(keys, n, news)
-  return self.db:insert_all("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", keys, 1, n, news)
+  return self.db:insert_all(SEE, keys, 1, n, news)
 end
 
 -- true when the 16-byte key was not yet seen for this day, false when it was, or nil, err.
 function Store:seen_new(day, key)
-  return self.db:insert_new("INSERT INTO seen VALUES(?, CAST(? AS BLOB)) ON CONFLICT DO NOTHING", day, key)
+  return self.db:insert_new(SEE, day, key)
 end
 
 -- The records met in this pass over a window, for passes that cannot tell them apart by what is new: pass_new(row, key) -> true when

@@ -19,7 +19,7 @@ struct df_stream {
   int name_synced; /* the directory entry is known to be on disk */
   int failed;      /* a sync failed */
   char *path;
-  int syncing;     /* a thread is at it, and only it touches the next but one */
+  int syncing;     /* a thread syncs; until it is joined sync_error is its own */
   int64_t sync_to; /* how far its sync reaches */
   int sync_error;  /* errno of it, or 0 */
   pthread_t syncer;

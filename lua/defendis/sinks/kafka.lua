@@ -3,7 +3,6 @@
 -- What a delivery report says of each document is what the outbox hears. A batch that a crash cut off comes again, with the same ids.
 local core = require "defendis.core"
 local check = require "defendis.check"
-local endpoint = require "defendis.endpoint"
 local kinds = require "defendis.kinds"
 local producing = require "defendis.producing"
 local secret = require "defendis.secret"
@@ -31,7 +30,7 @@ end
 
 local kafka = { GUARANTEE = "at least once, acknowledged by all in-sync replicas; repeats share key and header defendis-id" }
 kafka.OPTIONS = { brokers = check.required(check.list(check.text, 1)), topic = check.required(topic), properties = properties,
-  timeout = endpoint.number(1, 3600), kinds = kinds.check }
+  timeout = check.between(1, 3600), kinds = kinds.check }
 
 local REFUSED = { _AUTHENTICATION = "auth", SASL_AUTHENTICATION_FAILED = "auth", TOPIC_AUTHORIZATION_FAILED = "auth",
   CLUSTER_AUTHORIZATION_FAILED = "auth", TOPIC_EXCEPTION = "config", _INVALID_ARG = "config" }

@@ -1,14 +1,13 @@
 -- splunk_hec.lua: sink that sends events to Splunk's HTTP Event Collector, with or without indexer acknowledgment.
 local core = require "defendis.core"
 local check = require "defendis.check"
-local endpoint = require "defendis.endpoint"
 local posting = require "defendis.posting"
 local secret = require "defendis.secret"
 local task = require "defendis.task"
 
 local splunk_hec = {}
 splunk_hec.GUARANTEE = "at least once into the collector; into the index only with acknowledge = true; repeats share fields.defendis_id"
-local SECONDS = endpoint.number(0.001, 300)
+local SECONDS = check.between(0.001, 300)
 splunk_hec.OPTIONS = posting.options{ token = check.required(secret.check), index = check.text, source = check.text,
   sourcetype = check.text, host = check.text, acknowledge = check.boolean, ack_timeout = SECONDS, ack_poll = SECONDS }
 

@@ -6,7 +6,6 @@ local core = require "defendis.core"
 local cef = require "defendis.normalize.cef"
 local check = require "defendis.check"
 local connection = require "defendis.connection"
-local endpoint = require "defendis.endpoint"
 local kinds = require "defendis.kinds"
 local rfc5424 = require "defendis.normalize.rfc5424"
 local task = require "defendis.task"
@@ -16,8 +15,8 @@ local WINDOW <const> = 1 << 20 -- bytes that are sent again
 
 local syslog = { GUARANTEE = "at least once as far as TCP can tell: written, and not closed by the receiver within `confirm` seconds" }
 syslog.OPTIONS = { host = check.required(check.text), port = check.count, tls = check.boolean, ca_file = check.text, cert_file = check.text,
-  key_file = check.text, timeout = endpoint.number(0.001, 3600), facility = rfc5424.facility, hostname = rfc5424.word,
-  app_name = rfc5424.word, format = cef.check, confirm = endpoint.number(0, 300), max_bytes = check.count, kinds = kinds.check,
+  key_file = check.text, timeout = check.between(0.001, 3600), facility = rfc5424.facility, hostname = rfc5424.word,
+  app_name = rfc5424.word, format = cef.check, confirm = check.between(0, 300), max_bytes = check.count, kinds = kinds.check,
   enterprise = check.count }
 
 local Sink = {}
