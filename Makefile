@@ -18,7 +18,7 @@ OPT    ?= -O2 -g
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(OPT) $(WARN) $(WERROR) $(HARDEN) -fPIC -fvisibility=hidden $(KAFKA) $(CFLAGS)
 LDHARD = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 
-CORE_SRC = $(wildcard src/base/*.c src/api/*.c src/io/*.c src/job/*.c src/bind/*.c)
+CORE_SRC = $(wildcard src/base/*.c src/api/*.c src/io/*.c src/engine/*.c src/job/*.c src/bind/*.c)
 HOST_SRC = $(wildcard src/host/*.c src/cli/*.c)
 CORE_OBJ = $(CORE_SRC:%.c=$(BUILD)/%.o)
 HOST_OBJ = $(HOST_SRC:%.c=$(BUILD)/%.o)

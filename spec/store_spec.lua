@@ -147,6 +147,11 @@ describe("the state of ingestion", function()
   end)
 
   describe("events of a correlation", function()
+    local function add(rule, grp, time, id, member, value)
+      assert.equal(0, s:add_events({ rule, time, grp, id, member or "", value }, 6, {}, math.mininteger))
+      assert(s:flush_events())
+    end
+
     -- The events of a group of a rule in [from, to).
     local function events(rule, wanted, from, to)
       local list = {}
@@ -159,23 +164,23 @@ describe("the state of ingestion", function()
     end
 
     it("are counted once and come back by time, id and member", function()
-      for _ = 1, 2 do s:add_event("r", "g", 5, "b", "m", 1.5) end
-      s:add_event("r", "g", 5, "a", "n", "text")
-      s:add_event("r", "g", 5, "a", "m", 7)
-      s:add_event("r", "g", 4, "z")
-      s:add_event("r", "other", 4, "z")
-      s:add_event("r2", "g", 4, "z")
+      for _ = 1, 2 do add("r", "g", 5, "b", "m", 1.5) end
+      add("r", "g", 5, "a", "n", "text")
+      add("r", "g", 5, "a", "m", 7)
+      add("r", "g", 4, "z")
+      add("r", "other", 4, "z")
+      add("r2", "g", 4, "z")
       assert.same({ "4 z  nil", "5 a m 7", "5 a n text", "5 b m 1.5" }, events("r", "g", 0, 6))
       assert.same({ "4 z  nil" }, events("r", "g", 0, 5))
       assert.same({}, events("none", "g", 0, 5))
       assert.equal(6, s:count_events("r", 0, 6))
-      assert.equal(2, s:count_events("r", 0, 5))
+      assert.equal(0, s:count_events("r", DAY, 5 * DAY))
       assert.equal(0, s:count_events("none", 0, 5))
     end)
 
     it("are found over the borders of days and centuries, before 1970 too", function()
       for _, time in ipairs{ -1, 0, DAY - 1, DAY, 40 * DAY, 80000 * DAY, -300000 * DAY, 300000 * DAY } do
-        s:add_event("r", "g", time, "i")
+        add("r", "g", time, "i")
       end
       assert.equal(8, #events("r", "g", math.mininteger, math.maxinteger))
       assert.same({ "0 i  nil", DAY - 1 .. " i  nil", DAY .. " i  nil" }, events("r", "g", 0, 40 * DAY))
@@ -185,11 +190,11 @@ describe("the state of ingestion", function()
     end)
 
     it("are not overwritten by another opening of the state", function()
-      s:add_event("r", "g", 1, "first")
+      add("r", "g", 1, "first")
       s:close()
       s = assert(store.open(dir .. "/state.db", { exclusive = true }))
-      s:add_event("q", "g", 2, "other")
-      s:add_event("r", "g", 2, "second")
+      add("q", "g", 2, "other")
+      add("r", "g", 2, "second")
       assert.same({ "1 first  nil", "2 second  nil" }, events("r", "g", 0, DAY))
       assert.same({ "2 other  nil" }, events("q", "g", 0, DAY))
     end)
@@ -199,8 +204,8 @@ describe("the state of ingestion", function()
       local kept = {}
       for i = 1, 600 do
         local grp, time = "g" .. math.random(9), math.random(0, 40 * DAY)
-        s:add_event("r", grp, time, ("i%03d"):format(i), "m", i)
-        s:add_event("other", grp, time, "x", "m", i)
+        add("r", grp, time, ("i%03d"):format(i), "m", i)
+        add("other", grp, time, "x", "m", i)
         kept[i] = { grp = grp, time = time, id = ("i%03d"):format(i) }
       end
       table.sort(kept, function(a, b) return a.time < b.time or a.time == b.time and a.id < b.id end)
@@ -231,9 +236,9 @@ describe("the state of ingestion", function()
     end)
 
     it("of groups with too few are left out", function()
-      for i, grp in ipairs{ "a", "b", "b", "c", "c", "c", "c" } do s:add_event("r", grp, i, "i" .. i) end
-      s:add_event("r", "c", DAY + 1, "new")
-      s:add_event("r", "a", DAY + 1, "new")
+      for i, grp in ipairs{ "a", "b", "b", "c", "c", "c", "c" } do add("r", grp, i, "i" .. i) end
+      add("r", "c", DAY + 1, "new")
+      add("r", "a", DAY + 1, "new")
       local found = {}
       for grp, list in s:each_group("r", DAY, DAY, 2 * DAY, 2) do found[#found + 1] = grp .. #list end
       assert.same({ "a2", "c5" }, found)
@@ -242,19 +247,47 @@ describe("the state of ingestion", function()
     end)
 
     it("can be added and dropped while their groups are walked", function()
-      for i = 1, 50 do s:add_event("r", "g" .. i, i, "i") end
+      for i = 1, 50 do add("r", "g" .. i, i, "i") end
       local n = 0
       for grp in s:each_group("r", 0, 0, DAY) do
         n = n + 1
-        s:add_event("r", "new" .. grp, 1, "i")
+        add("r", "new" .. grp, 1, "i")
         s:drop_events("other", DAY)
       end
       assert.equal(50, n)
     end)
 
+    it("that are late are counted and left out, by rule", function()
+      local list = { "r", 5, "g", "a", "m", nil, "r", 4, "g", "b", "m", nil, "q", 4, "g", "c", "m", nil }
+      assert.equal(1, s:add_events(list, 18, { r = 5 }, 0))
+      assert(s:flush_events())
+      assert.equal(3, s:add_events(list, 18, {}, 6))
+      assert(s:flush_events())
+      assert.same({ "5 a m nil" }, events("r", "g", 0, DAY))
+      assert.same({ "4 c m nil" }, events("q", "g", 0, DAY))
+      assert.has_error(function() s:add_events({ "r", 5, "g", "a", "m", 0 / 0 }, 6, {}, 0) end, "an event's value is not a number")
+    end)
+
+    it("that are damaged are an error, and nothing is counted without them", function()
+      add("r", "g", 5, "a", "m", "value")
+      local body = (s.db:row "SELECT body FROM event")
+      for i = 0, #body + 3 do
+        local bad = i <= #body and body:sub(1, i) or ({ body .. "x", "-" .. body, "5 1 1 1 99 s\n" .. body:rep(3) })[i - #body]
+        s.db:exec("UPDATE event SET body = CAST(? AS BLOB)", bad)
+        local ok, err = pcall(function() return #events("r", "g", 0, DAY) end)
+        if i == 0 or i == #body or i == #body + 2 then
+          assert.is_true(ok)
+        else
+          assert.is_false(ok)
+          assert.equal("store", err.kind)
+          assert.matches("state damaged", err.message)
+        end
+      end
+    end)
+
     it("are dropped by whole days, per rule", function()
       for _, rule in ipairs{ "r", "q" } do
-        for day = 0, 3 do s:add_event(rule, "g", day * DAY + 5, "i") end
+        for day = 0, 3 do add(rule, "g", day * DAY + 5, "i") end
       end
       assert.equal(2, s:drop_events("r", 2 * DAY + 6))
       assert.equal(2, #events("r", "g", 0, 9 * DAY))

@@ -26,7 +26,8 @@ describe("transfer", function()
     local b <close> = assert(store.open(dir .. "/b.db"))
     a:put_window{ dataset = "d", input = "i", from = 1, to = 2, emitted = { jsonl = 4 }, reason = "cap" }
     a:seen_new(1, core.hash.key16 "k")
-    a:add_event("r", "g", 5, "i", "m", 1.5)
+    a:add_events({ "r", 5, "g", "i", "m", 1.5 }, 6, {}, 0)
+    assert(a:flush_events())
     a:set_fired("r", "g", "state", 5)
     a:add_finding("f", "r", 5, "low", "{}")
     a:add_dead{ dataset = "d", input = "i", from = 1, reason = "x", time_ms = 1, raw = "\0\xff" }

@@ -52,7 +52,10 @@ for _, part in ipairs{ "events", "outbox", "dead" } do
 end
 
 -- Closes the file; an open transaction is undone.
-function Store:close() self.db:close() end
+function Store:close()
+  self.packer:close()
+  self.db:close()
+end
 Store.__close = Store.close
 
 -- One transaction per page. begin() and commit() -> true, or nil, err; after a failed commit nothing has changed.
@@ -219,7 +222,8 @@ function store.open(path, options)
   for key, value in pairs(options or {}) do o[key] = value end
   local db, err = core.store.open(path, o)
   if not db then return nil, err end
-  return setmetatable({ db = db, path = path, rule_keys = {}, rule_numbers = {}, last_event = {} }, Store)
+  return setmetatable({ db = db, path = path, rule_keys = {}, rule_numbers = {}, last_event = {},
+    packer = core.events.packer() }, Store)
 end
 
 -- store.discard(path) -> true, or nil, err: `state reset` of a state that is damaged; it is kept as PATH.old.

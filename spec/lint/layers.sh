@@ -12,7 +12,7 @@ c_in() { ls "src/$1"/*.[ch] 2>/dev/null; }
 
 # ---- C: a folder includes itself and what stands to its left
 left=include
-for layer in base api io job bind host cli; do
+for layer in base api io engine job bind host cli; do
   left="$left $layer"
   files=$(c_in $layer)
   [ -n "$files" ] || continue
@@ -25,16 +25,16 @@ done
 libc='assert|ctype|dirent|dlfcn|emmintrin|errno|fcntl|float|inttypes|limits|math|poll|pthread|signal|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd'
 libc="<(($libc)|arpa/inet|netinet/in|sys/(epoll|file|ioctl|mman|resource|socket|stat|time|types|un|wait))\.h>"
 third() { # third FOLDERS HEADERS WHERE: the headers may be included in the files that match WHERE only
-  grep -Hn "^ *# *include <\($1\)>" $(c_in base; c_in api; c_in io; c_in job; c_in bind; c_in host; c_in cli) /dev/null | grep -v "^$2:" | say "$3"
+  grep -Hn "^ *# *include <\($1\)>" $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host; c_in cli) /dev/null | grep -v "^$2:" | say "$3"
 }
 third 'curl/[a-z]*\.h' 'src/io/curl\.h' 'libcurl is reached through src/io/curl.h only'
-grep -Hn '^ *# *include "io/curl\.h"' $(c_in base; c_in api; c_in job; c_in bind; c_in host; c_in cli) /dev/null | say 'io/curl.h is for src/io only'
+grep -Hn '^ *# *include "io/curl\.h"' $(c_in base; c_in api; c_in engine; c_in job; c_in bind; c_in host; c_in cli) /dev/null | say 'io/curl.h is for src/io only'
 third 'librdkafka/[a-z]*\.h' 'src/io/kafka\.c' 'librdkafka is used in src/io/kafka.c only'
 third 'sqlite3\.h' 'src/io/store\.c' 'SQLite is used in src/io/store.c only'
 third 'microhttpd\.h' 'src/io/httpd\.c' 'libmicrohttpd is used in src/io/httpd.c only'
 third 'sha[12]\.h' 'src/io/hash\.c' 'libmd is used in src/io/hash.c only'
 third 'l\(ua\|ualib\|auxlib\|uaconf\)\.h' 'src/\(job\|bind\)/[^:]*' 'Lua is used in src/job and src/bind only'
-grep -Hn '^ *# *include <' $(c_in base; c_in api; c_in io; c_in job; c_in bind; c_in host; c_in cli) /dev/null |
+grep -Hn '^ *# *include <' $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host; c_in cli) /dev/null |
   grep -Ev "$libc|<(curl/[a-z]*|librdkafka/[a-z]*|sqlite3|microhttpd|sha[12]|lua|lualib|lauxlib|luaconf)\.h>" | say 'a header that no folder may use'
 
 # ---- C: src/api decides and never asks what time it is; functions that cannot be used safely
@@ -49,7 +49,7 @@ bare() { # bare FILES...: file:line:text without comments
     print FILENAME ":" FNR ":" text }' "$@"
 }
 bare $(c_in api) | grep -E '(^|[^A-Za-z0-9_])(time|gettimeofday|clock_gettime|clock|sleep|usleep|nanosleep|df_clock_(mono|wall)_ms) *\(' | say 'src/api reads no clock and does not sleep'
-bare $(c_in base; c_in api; c_in io; c_in job; c_in bind; c_in host; c_in cli) | grep -E '(^|[^A-Za-z0-9_])(gets|strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|alloca|scanf|sscanf|fscanf|system|popen|tmpnam|mktemp) *\(' | say 'a banned function'
+bare $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host; c_in cli) | grep -E '(^|[^A-Za-z0-9_])(gets|strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|alloca|scanf|sscanf|fscanf|system|popen|tmpnam|mktemp) *\(' | say 'a banned function'
 
 # ---- Lua: a module requires its own layer and what stands to its left
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }

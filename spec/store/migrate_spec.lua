@@ -7,6 +7,7 @@ local store = require "defendis.store"
 local OPEN = [[assert(require("defendis.store").open(..., { exclusive = true })):close()]]
 
 local DAY <const> = 86400000
+local VALUES <const> = { [0] = -7, 0.1, "a\0b\n1 2", 1e300 }
 
 local function key_of(rule) return (string.unpack("<i8", core.hash.key16(rule))) end
 
@@ -25,7 +26,7 @@ describe("a state of version 1", function()
     end
     for i = 1, 20 do
       assert(db:exec("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?)", key_of(i % 2 == 0 and "r" or "q"), i // 8, "g" .. i % 3,
-        i // 8 * DAY + i, "id" .. i, "m", i % 5 == 0 and i or nil))
+        i // 8 * DAY + i, "id" .. i, "m", VALUES[i % 5]))
     end
     assert(db:exec("INSERT INTO setting VALUES('meta', 'sinks', 'jsonl:out')"))
     assert(db:exec("INSERT INTO seen VALUES(1, CAST(? AS BLOB))", ("k"):rep(16)))
@@ -58,9 +59,10 @@ describe("a state of version 1", function()
       end
     end
     for i = 1, 20 do
-      assert.same({ i % 2 == 0 and "r" or "q", "g" .. i % 3, i // 8 * DAY + i, i % 5 == 0 and i or nil }, events[i])
+      assert.same({ i % 2 == 0 and "r" or "q", "g" .. i % 3, i // 8 * DAY + i, VALUES[i % 5] }, events[i])
     end
-    s:add_event("r", "g", 3, "later")
+    s:add_events({ "r", 3, "g", "later", "m", nil }, 6, {}, 0)
+    assert(s:flush_events())
     assert.equal(21, s:count_events("r", 0, 9 * DAY) + s:count_events("q", 0, 9 * DAY))
   end
 

@@ -130,21 +130,6 @@ function Commit:keep_dead(walk, page)
   return dead
 end
 
--- list: as page_work.run gives it. What is late is left out. Returns true, or nil, err.
-function Commit:keep_events(list)
-  local watermarks, n, late = self.watermarks, 0, 0
-  for i = 1, list.n, 6 do
-    if list[i + 1] < (watermarks[list[i]] or self.since) then
-      late = late + 1
-    else
-      if late > 0 then table.move(list, i, i + 5, n + 1) end
-      n = n + 6
-    end
-  end
-  self.totals.late = self.totals.late + late
-  return self.store:add_events(list, n)
-end
-
 -- A finding that is known (its page came again after a crash elsewhere, its rule fired for the same records) is not sent twice.
 function Commit:keep_findings()
   local buffer, new = self.out.findings, {}
@@ -207,19 +192,15 @@ function Commit:page(walk, answer, after)
     if walk.row.pass_pages == 0 then self.store:pass_clear(walk.row) end
     local n, err = self:sort_out(walk, answer.page)
     if not n then return nil, err end
-    local portions = {}
     -- in portions: what a record leaves behind is garbage while the collector still holds it for young, and transfers go on
     for first = 1, n, PORTION do
-      portions[#portions + 1] = page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first,
-        math.min(n, first + PORTION - 1), out)
+      local events = page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
+      self.totals.late = self.totals.late + self.store:add_events(events, events.n, self.watermarks, self.since)
       if first % 50 == 1 then core.client.poll() end
     end
     local ok
     ok, err = self:write(walk.row.dataset, out.documents)
-    for i = 1, ok and #portions or 0 do
-      ok, err = self:keep_events(portions[i])
-      if not ok then break end
-    end
+    if ok then ok, err = self.store:flush_events() end
     if not ok then return nil, err end
     self:count(walk, answer, self:keep_dead(walk, answer.page))
     self:keep_faults()

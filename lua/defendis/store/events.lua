@@ -1,13 +1,12 @@
 -- events.lua: the part of the store that correlations stand on: events by group, and when each group last fired. Methods of defendis.store.
 --
--- Events lie in the order in which they came, day by day for each rule, so that adding one touches the end of its day and nothing else;
--- what is decided is sorted then. `at` is made of the rule's number (14 bits), the day (19) and a running number (30).
+-- Events lie in bodies (see core.events), one of a page, rule and day, in the order in which the pages came: adding them touches the end
+-- of a day and nothing else; what is decided is sorted then. `at` is made of the rule's number (14 bits), the day (19) and a running
+-- number (30).
 local core = require "defendis.core"
 local check = require "defendis.check"
 
 local DAY_MS <const> = 86400000
-local INSERT <const> = "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)"
-local INSERT_8 <const> = INSERT .. (", (?, ?, ?, ?, ?, ?)"):rep(7) -- a statement costs more than a row
 local RULES <const> = 16383
 local DAYS <const> = 262144 -- before and after 1970-01-01
 
@@ -51,33 +50,32 @@ local function last_of(self, at)
   return last or at
 end
 
--- The place of a rule's next event of a day; or nil, err.
-local function next_place(self, rule, time_ms)
+-- The place of a rule's next body of a day; or nil, err.
+local function next_place(self, rule, day)
   local no, err = rule_number(self, rule, true)
   if not no then return nil, err end
-  local at = bucket(no, time_ms // DAY_MS)
+  local at = bucket(no, day)
   local place = (self.last_event[at] or last_of(self, at)) + 1
   self.last_event[at] = place
   return place
 end
 
--- Adds events to correlations. list: rule, time_ms, group, id, member and value (number, string or nil) of each, the first n values of
--- the array, which are used up. -> true, or nil, err.
-function events:add_events(list, n)
-  for i = 1, n, 6 do
-    local place, err = next_place(self, list[i], list[i + 1])
-    if not place then return nil, err end
-    list[i] = place
-  end
-  local whole = n - n % 48
-  local ok, err = self.db:insert_all(INSERT_8, list, 1, whole)
-  if ok then ok, err = self.db:insert_all(INSERT, list, whole + 1, n) end
-  return ok and true, err
-end
+-- Adds events to correlations; flush_events() writes them. list: rule, time_ms, group, id, member and value (number, string or nil) of
+-- each, n values of the array in all. Events before floors[rule], or else before floor (Unix ms), are late and left out.
+-- -> how many were late.
+function events:add_events(list, n, floors, floor) return self.packer:add(list, n, floors, floor) end
 
--- The same for one. A member that is not given is "".
-function events:add_event(rule, grp, time_ms, id, member, value)
-  return self:add_events({ rule, time_ms, grp, id, member or "", value }, 6)
+-- Writes what was added since the last time. -> true, or nil, err.
+function events:flush_events()
+  local bodies = self.packer:take()
+  for i = 1, #bodies, 4 do
+    local place, err = next_place(self, bodies[i], bodies[i + 1])
+    if not place then return nil, err end
+    local ok
+    ok, err = self.db:exec("INSERT INTO event VALUES(?, ?, CAST(? AS BLOB))", place, bodies[i + 2], bodies[i + 3])
+    if not ok then return nil, err end
+  end
+  return true
 end
 
 -- The places of a rule's events in [from_ms, to_ms), as first and one behind the last; none when there are none.
@@ -87,45 +85,27 @@ local function places(self, rule, from_ms, to_ms)
   return bucket(no, from_ms // DAY_MS), bucket(no, (to_ms - 1) // DAY_MS) + (1 << 30)
 end
 
--- How many events a correlation has in [from_ms, to_ms).
+-- How many events a correlation has on the days of [from_ms, to_ms).
 function events:count_events(rule, from_ms, to_ms)
   local first, last = places(self, rule, from_ms, to_ms)
-  return (self.db:row("SELECT count(*) FROM event WHERE at >= ? AND at < ? AND time_ms >= ? AND time_ms < ?", first, last,
-    from_ms, to_ms))
+  return (self.db:row("SELECT coalesce(sum(n), 0) FROM event WHERE at >= ? AND at < ?", first, last))
 end
 
--- Groups of consecutive rows; a row that is there twice counts once.
-local function gather(next_row, state, _, closing)
-  local grp, time, id, member, value = next_row(state)
-  return function()
-    if not grp then return nil end
-    local current, found, n, last = grp, {}, 0, nil
-    repeat
-      if not last or last.time ~= time or last.id ~= id or last.member ~= member then
-        last = { time = time, id = id, member = member, value = value }
-        n = n + 1
-        found[n] = last
-      end
-      grp, time, id, member, value = next_row(state)
-    until grp ~= current
-    return current, found
-  end, nil, nil, closing
-end
+local BODIES <const> = "SELECT body FROM event WHERE at >= ? AND at < ?"
 
 -- for grp, found in ...: the groups with an event in [from_ms, to_ms) and at least `least` in [from_ms - back_ms, to_ms), in byte
--- order, each with the latter as an array of {time, id, member, value} by time, id and member.
+-- order, each with the latter as an array of {time, id, member, value} by time, id and member; what is there twice counts once.
 function events:each_group(rule, back_ms, from_ms, to_ms, least)
   local from = math.max(from_ms - back_ms, math.mininteger + back_ms)
-  local first, last = places(self, rule, from, to_ms)
-  return gather(self.db:rows([[SELECT grp, time_ms, id, member, value FROM event
-    WHERE at >= ?1 AND at < ?2 AND time_ms >= ?3 AND time_ms < ?4 AND grp IN (
-      SELECT grp FROM event WHERE at >= ?1 AND at < ?2 AND time_ms >= ?3 AND time_ms < ?4
-      GROUP BY grp HAVING count(*) >= ?5 AND max(time_ms) >= ?6)
-    ORDER BY grp, time_ms, id, member]], first, last, from, to_ms, least or 1, from_ms))
+  local gather = core.events.gather(from, from_ms, to_ms, least or 1)
+  local first, last = places(self, rule, from_ms, to_ms)
+  for body in self.db:rows(BODIES, first, last) do gather:note(body) end
+  for body in self.db:rows(BODIES, places(self, rule, from, to_ms)) do gather:take(body) end
+  return gather.next, gather, nil, gather
 end
 
 -- Forgets the events of days that ended before before_ms (whole days, so that it costs what it removes), or the
--- firing states older than before_ms. -> rows removed, or nil, err.
+-- firing states older than before_ms. -> true or rows removed, or nil, err.
 function events:drop_events(rule, before_ms)
   local no = rule_number(self, rule)
   if not no then return 0 end

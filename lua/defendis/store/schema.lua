@@ -57,6 +57,16 @@ INSERT INTO event_row SELECT (no << 49) + ((max(min(day, 262143), -262144) + 262
   FROM event JOIN event_rule USING(rule);
 DROP TABLE event;
 ALTER TABLE event_row RENAME TO event;
+]], [[
+-- `body` holds `n` events as src/engine/events.h says; `at` is of the same form as before
+CREATE TABLE event_body(at INTEGER PRIMARY KEY, n INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+INSERT INTO event_body SELECT at, 1, CAST(printf('%d %d %d %d %d %s', time_ms, length(CAST(grp AS BLOB)), length(CAST(id AS BLOB)),
+    length(CAST(member AS BLOB)), coalesce(length(CAST(text AS BLOB)), 0),
+    CASE typeof(value) WHEN 'null' THEN '-' WHEN 'integer' THEN 'i' WHEN 'real' THEN 'r' ELSE 's' END)
+    || char(10) || grp || id || member || coalesce(text, '') AS BLOB)
+  FROM (SELECT *, CASE typeof(value) WHEN 'real' THEN printf('%!.17g', value) ELSE CAST(value AS TEXT) END AS text FROM event);
+DROP TABLE event;
+ALTER TABLE event_body RENAME TO event;
 ]] }
 
 -- Each table's columns, parents first; a spec compares them with the schema.
@@ -69,7 +79,7 @@ schema.TABLES = {
   { "seen", "day", "key", blob = "key" },
   { "pass", "dataset", "input", "from", "key", blob = "key" },
   { "event_rule", "no", "rule" },
-  { "event", "at", "time_ms", "grp", "id", "member", "value" },
+  { "event", "at", "n", "body", blob = "body" },
   { "fired", "rule", "grp", "state", "time_ms" },
   { "finding", "id", "rule", "time_ms", "level", "doc" },
   { "dead", "id", "dataset", "input", "from", "to", "sink", "reason", "where", "time_ms", "raw", "hash", "doc", "retry",
