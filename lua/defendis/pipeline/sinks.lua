@@ -108,8 +108,9 @@ function sinks.make(entries, folder, path, past)
       return refuse(nil, type(err) == "table" and err or check.error("config", ("%s: %s: %s"):format(path, e.name, tostring(err))))
     end
     local problem = fault(sink)
-    if problem then return refuse(sink, check.error("config", ("%s: the sink %s: %s; see sinks/README.md"):format(path, e.name, problem))) end
-    if seen[sink.name] then return refuse(sink, check.error("config", ("%s: the sink %s is listed twice"):format(path, sink.name))) end
+    problem = problem and ("%s: %s; see sinks/README.md"):format(e.name, problem)
+      or seen[sink.name] and ("%s is listed twice"):format(sink.name)
+    if problem then return refuse(sink, check.error("config", ("%s: the sink %s"):format(path, problem))) end
     sink.guarantee = e.kind.GUARANTEE
     if past and sink.alerting and not past.alert then sink.wants = backfill.quiet(sink.wants) end
     made[i], seen[sink.name] = sink, true
