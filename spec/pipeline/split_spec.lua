@@ -218,6 +218,10 @@ describe("a split", function()
       moving = nil
       assert.same({}, w:run{ sink }.problems)
       whole()
+      local s, proven = w:open(), 0
+      for row in s:windows() do proven = proven + row.delivered.got.documents end
+      s:close()
+      assert.equal(made + 28, proven)
       w:close()
     end
   end)
@@ -240,15 +244,17 @@ describe("a split", function()
   it("gives a record without a time once, and keeps one without an id once", function()
     start({}, function(id) return ('{"id":"%s"}'):format(id) end)
     table.insert(days[4], '{"nothing":4}')
-    w:run()
     moving = nil
+    hook = function(request, texts, first, last) -- all of the large window comes before it turns out to be unstable
+      local body = world.page(request, texts)
+      return last - first == 3 and request.query.page == 10 and body:gsub('"totalRecords":29', '"totalRecords":30') or body
+    end
     assert.same({}, w:run().problems)
+    assert.same({ "1-2 closed", "3-4 closed" }, (rows()))
     whole()
+    local _, sum = rows()
     local s <close> = w:open()
-    assert.equal(1, s:dead_count())
-    local _, sum = rows
-    for row in s:windows() do sum = (sum or 0) + row.dead end
-    assert.equal(1, sum)
+    assert.same({ 1, 1 }, { s:dead_count(), sum.dead })
   end)
 
   it("is made at the first page when more pages are announced than can be followed", function()
@@ -321,9 +327,15 @@ describe("a split", function()
     hook, w.plan.step = function(_, _, first) if first == 3 then return world.error "network" end end, 2
     w:run() -- closes the first half
     assert.same({ "1-2 closed", "1-4 open", "3-4 open" }, (rows()))
+    local function unique()
+      local s <close> = w:open()
+      return s:window(world.DATASET, "a", DAY, DAY + 2).unique
+    end
+    assert.equal(11, unique()) -- three were in the large one's first page
     hook, w.plan.step = nil, 4
     w:run()
     assert.same({ "1-2 closed", "3-3 open", "4-4 closed" }, (rows()))
+    assert.equal(11, unique())
     moving, w.plan.step = nil, 1
     assert.same({}, w:run().problems)
     assert.same({ "1-1 closed", "1-2 closed", "2-2 closed", "3-3 closed", "4-4 closed" }, (rows()))
