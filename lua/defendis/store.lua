@@ -110,7 +110,22 @@ function Store:put_window(row)
   return true
 end
 
--- Forgets one window, as when it is split. -> rows removed, or nil, err.
+-- Puts two windows in the place of one, within a transaction. What sinks answer for passes to the first, which begins on the same day.
+-- A window that is there already, of an earlier plan, is left as it is. -> true, or nil, err.
+function Store:split_window(row, first, second)
+  self:pass_clear(row)
+  if not self:window(first.dataset, first.input, first.from, first.to) then
+    self:put_window(first)
+    self.db:exec([[UPDATE delivered SET "to" = ? WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?]], first.to, row.dataset,
+      row.input, row.from, row.to)
+  end
+  if not self:window(second.dataset, second.input, second.from, second.to) then self:put_window(second) end
+  local ok, err = self:drop_window(row.dataset, row.input, row.from, row.to)
+  if not ok then return nil, err end
+  return true
+end
+
+-- Forgets one window. -> rows removed, or nil, err.
 function Store:drop_window(dataset, input, from, to)
   return self.db:exec('DELETE FROM ledger WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ?', dataset, input,
     from, to)

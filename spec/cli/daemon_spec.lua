@@ -202,6 +202,26 @@ describe("a daemon", function()
     assert.is_nil(d:err():find("defendis: reloaded", 1, true))
   end)
 
+  it("goes on with the old files on SIGHUP when a sink of both is open already as the new ones turn out to be wrong", function()
+    local LEAKS = 'sqlite{ path = "leaks.db" }'
+    local d = start("--every 1h", { ["until"] = ALL["until"], window = ALL.window, sinks = "{ " .. LEAKS .. " }" })
+    d:says(RUN)
+    run.write(p.folder .. "/raises.lua", 'return { OPTIONS = {}, GUARANTEE = "none", new = function() error("not today", 0) end }')
+    for i, edit in ipairs{
+      { { store = '"/proc/nowhere/state.db"' }, "/proc/nowhere" },
+      { { store = '"state.db"', sinks = ("{ %s, jsonl{ path = '/proc/nowhere' } }"):format(LEAKS) }, "/proc/nowhere" },
+      { { sinks = ("{ %s, %s }"):format(LEAKS, LEAKS) }, "leaks%.db" },
+      { { sinks = ('{ %s, sink "raises.lua" {} }'):format(LEAKS) }, "raises%.lua: not today" },
+    } do
+      p:edit(edit[1])
+      d:signal "HUP"
+      assert.matches(edit[2], d:says("defendis: not reloaded: ([^\n]*)", i))
+      assert.equal("0", d:says(RUN, i + 1))
+    end
+    assert.equal(0, d:stop())
+    assert.equal(0, p:command("ledger verify " .. p.folder .. "/state.db").code)
+  end)
+
   it("tells the service manager when it is ready, what it does, that it lives, reads again and stops", function()
     for _, name in ipairs{ run.folder() .. "/notify", "@defendis-spec-" .. run.folder():match("[^/]+$") } do
       local m = manager.listen(name)

@@ -18,6 +18,7 @@ void df_pager_resume(df_pager *p, const df_pager_checkpoint *from) {
 }
 
 #define FAIL(...) (df_fail(err, DF_DECODE, __VA_ARGS__), DF_PAGER_FAIL)
+#define TOO_LONG(...) (df_fail(err, DF_INCOMPLETE, __VA_ARGS__), DF_PAGER_FAIL)
 #define REWALK(...) (df_fail(err, DF_INCOMPLETE, __VA_ARGS__), DF_PAGER_REWALK)
 
 static int64_t pages_for(int64_t records, int64_t size) { return records / size + (records % size != 0); }
@@ -34,9 +35,12 @@ static df_pager_step check_figures(const df_pager *p, const df_page *g, df_error
   if (g->size == -1 || g->total_records < 0 || g->total_pages < 0) return DF_PAGER_NEXT;
   int64_t pages = pages_for(g->total_records, size);
   if (g->total_pages == pages || (pages == 0 && g->total_pages == 1)) return DF_PAGER_NEXT;
-  return FAIL("totalPages is %" PRId64 " but %" PRId64 " records in pages of %" PRId64 " make %" PRId64
-              "; if the server limits how far a list goes, use a smaller window",
-              g->total_pages, g->total_records, size, pages);
+  if (g->total_pages > pages)
+    return FAIL("totalPages is %" PRId64 " but %" PRId64 " records in pages of %" PRId64 " make %" PRId64, g->total_pages,
+                g->total_records, size, pages);
+  return TOO_LONG("totalPages is %" PRId64 " but %" PRId64 " records in pages of %" PRId64 " make %" PRId64
+                  "; if the server limits how far a list goes, use a smaller window",
+                  g->total_pages, g->total_records, size, pages);
 }
 
 /* What moved since the pages before. Takes over what the first page has to say. */
@@ -100,7 +104,7 @@ static df_pager_step check_end(const df_pager *p, const df_page *g, bool *more, 
 static int64_t page_limit(const df_pager *p) {
   int64_t pages = p->total_pages;
   if (pages < 0 && p->total_records >= 0 && p->size_known) pages = pages_for(p->total_records, p->page_size);
-  return pages < 0 || pages > DF_PAGES_MAX ? DF_PAGES_MAX : pages + pages / 5 + 10;
+  return pages < 0 || pages > DF_PAGES_MAX ? INT64_MAX : pages + pages / 5 + 10;
 }
 
 df_pager_step df_pager_feed(df_pager *p, const df_page *g, df_error *err) {
@@ -113,6 +117,8 @@ df_pager_step df_pager_feed(df_pager *p, const df_page *g, df_error *err) {
   if (step != DF_PAGER_NEXT) return step;
   if (more) {
     if (g->items == 0) return REWALK("page %" PRId64 " is empty but says that more follow", p->next_page);
+    if (p->pages >= DF_PAGES_MAX)
+      return TOO_LONG("%" PRId64 " pages came and still more follow; use a smaller window or larger pages", p->pages);
     if (p->pages >= page_limit(p))
       return FAIL("%" PRId64 " pages came and still more follow, which is too many for this list", p->pages);
     p->next_page++;

@@ -28,7 +28,8 @@ typedef enum df_pager_step {
   DF_PAGER_NEXT,   /* accepted; ask for next_page */
   DF_PAGER_DONE,   /* accepted, and it was the last: the list is whole */
   DF_PAGER_REWALK, /* the list moved meanwhile: start again from the first page (the error says why: DF_INCOMPLETE) */
-  DF_PAGER_FAIL    /* the paging contradicts itself: walking again will not mend it (DF_DECODE) */
+  DF_PAGER_FAIL    /* walking again will not mend it: the paging contradicts itself (DF_DECODE), or the list is longer than
+                      can be followed and only a smaller one helps (DF_INCOMPLETE) */
 } df_pager_step;
 
 typedef struct df_pager {

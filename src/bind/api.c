@@ -172,6 +172,8 @@ int df_open_api(lua_State *L) {
                                        DF_REG(backoff), {NULL, NULL}};
   df_open_class(L, PAGER, pager, l_nothing);
   df_open_class(L, WINDOWS, windows, l_nothing);
-  luaL_newlib(L, functions); /* [functions] */
+  luaL_newlib(L, functions);        /* [functions] */
+  lua_pushinteger(L, DF_PAGES_MAX); /* [functions, n] */
+  lua_setfield(L, -2, "PAGES_MAX"); /* [functions] */
   return 1;
 }

@@ -80,7 +80,7 @@ end
 
 -- What identifies each record of the page: fills self.fresh and self.keys (day, key, day, key). Returns how many have an id.
 function Commit:identify(walk, page)
-  local fresh, keys, fields, from, n = self.fresh, self.keys, walk.stream.fields, walk.row.from, 0
+  local fresh, keys, fields, from, n = self.fresh, self.keys, walk.stream.fields, walk.origin, 0
   -- short enough, with the usual id, for one block of the hash
   local source = core.hash.key16(walk.stream.dataset, walk.stream.value)
   for i = 1, page:len() do
@@ -123,8 +123,8 @@ end
 function Commit:keep_dead(walk, page)
   local row, dead = walk.row, 0
   for _, d in ipairs(self.out.dead) do
-    if self.store:add_dead{ dataset = row.dataset, input = row.input, from = row.from, reason = d.reason, where = d.where,
-      time_ms = core.sys.wall_ms(), raw = page:raw(d.index) } then dead = dead + 1 end
+    if self.store:add_dead{ dataset = row.dataset, input = row.input, from = row.from, origin = walk.origin,
+      reason = d.reason, where = d.where, time_ms = core.sys.wall_ms(), raw = page:raw(d.index) } then dead = dead + 1 end
   end
   self.totals.dead = self.totals.dead + dead
   return dead

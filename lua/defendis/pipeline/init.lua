@@ -6,6 +6,7 @@ local commit = require "defendis.pipeline.commit"
 local halt = require "defendis.pipeline.halt"
 local metrics = require "defendis.pipeline.metrics"
 local run_module = require "defendis.pipeline.run"
+local sinks = require "defendis.pipeline.sinks"
 local store = require "defendis.store"
 local task = require "defendis.task"
 
@@ -18,36 +19,39 @@ local Pipeline = {}
 Pipeline.__index = Pipeline
 
 -- The folder of the state is made when it is missing.
-local function open_store(path)
-  local folder = path:match("^(.+)/[^/]*$")
+local function open_store(plan)
+  local folder = plan.store:match("^(.+)/[^/]*$")
   if folder then
     local made, problem = core.stream.mkdir(folder)
     if not made then return nil, problem end
   end
-  return store.open(path, { exclusive = true })
+  local state, err = store.open(plan.store, { exclusive = true })
+  if not state or not plan.backfill then return state, err end
+  local ok
+  ok, err = backfill.pin(plan.backfill, state)
+  if ok then return state end
+  state:close()
+  return nil, err
 end
 
---- Opens state and sinks. plan: from file.load; options: {client = options for a client, progress = function(run) or nil, halt = from
--- halt.new, or nil; persistent = true: a sink that fails is tried for ever; counts = from metrics.new, or nil}. Returns it, or nil, err.
+--- Opens state and sinks. plan: from file.load, whose sinks are the pipeline's from here on: they are closed with it, or when it cannot
+-- be opened. options: {client = options for a client, progress = function(run) or nil, halt = from halt.new, or nil;
+-- persistent = true: a sink that fails is tried for ever; counts = from metrics.new, or nil}. Returns it, or nil, err.
 function pipeline.open(plan, options)
-  local state, err = open_store(plan.store)
-  if not state then return nil, err end
-  if plan.backfill then
-    local ok, problem = backfill.pin(plan.backfill, state)
-    if not ok then
-      state:close()
-      return nil, problem
-    end
+  local state, err = open_store(plan)
+  if not state then
+    sinks.close(plan.sinks)
+    return nil, err
   end
   local self = setmetatable({ plan = plan, options = options, store = state, halt = options.halt or halt.new(),
     commit = commit.new(state, plan.sinks, plan.set, plan.since * DAY_MS,
       { outbox = plan.outbox, give_up_ms = plan.give_up_ms, persistent = options.persistent, counts = options.counts,
         backfill = plan.backfill }) }, Pipeline)
-  local ok
-  ok, err = self.commit:open(plan.datasets)
-  if not ok then
+  local read, ok
+  read, ok, err = pcall(self.commit.open, self.commit, plan.datasets)
+  if not read or not ok then
     self:close()
-    return nil, err
+    return nil, not read and ok or err
   end
   if options.counts then metrics.begin(options.counts, state) end
   self.forget_halt = self.halt:on_ask(function() self:end_waits() end)

@@ -61,10 +61,19 @@ function Prefetch:open()
     self.next_walk = nil
     return nil
   end
+  return self:begin(walk, #self.walks + 1)
+end
+
+function Prefetch:begin(walk, place)
   walk.pages = {}
   self:restart(walk, walk.first, walk.last)
-  self.walks[#self.walks + 1] = walk
+  table.insert(self.walks, place, walk)
   return walk
+end
+
+--- Puts walks before all others.
+function Prefetch:put_first(walks)
+  for i, w in ipairs(walks) do self:begin(w, i) end
 end
 
 --- The walk that is worked on now: the oldest that is not finished, or nil when all are.

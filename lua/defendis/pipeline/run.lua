@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local prefetch = require "defendis.pipeline.prefetch"
 local revive = require "defendis.pipeline.revive"
 local scope = require "defendis.pipeline.scope"
+local split = require "defendis.pipeline.split"
 local task = require "defendis.task"
 local walker = require "defendis.pipeline.walker"
 
@@ -76,9 +77,8 @@ local function write_goal(run)
   return run.commit:transaction(function()
     local ok, err = true, nil
     for _, s in ipairs(run.streams) do
-      if ok and not run.store:window(s.dataset, s.value, last_from, last_to) then
-        ok, err = run.store:put_window{ dataset = s.dataset, input = s.value, from = last_from, to = last_to }
-      end
+      local rows, are_there = split.rows(run.store, s, last_from, last_to)
+      if ok and not are_there then ok, err = run.store:put_window(rows[1]) end
     end
     return ok, err
   end)
@@ -86,17 +86,20 @@ end
 
 -- Walks in the order in which they are worked on: a window of all streams, then the next window.
 local function planner(run)
-  local windows, from, to, at = planned_windows(run.plan), nil, nil, 0
+  local windows, from, to, at, rows = planned_windows(run.plan), nil, nil, 0, {}
   return function()
     while true do
-      if not from or at == #run.streams then
-        from, to = windows:next(run.now)
-        at = 0
-        if not from then return nil end
+      if not rows[1] then
+        if not from or at == #run.streams then
+          from, to = windows:next(run.now)
+          at = 0
+          if not from then return nil end
+        end
+        at = at + 1
+        rows = split.rows(run.store, run.streams[at], from, to)
       end
-      at = at + 1
       run.windows = run.windows + 1
-      local walk = walker.new(run, run.streams[at], from, to)
+      local walk = walker.new(run, run.streams[at], table.remove(rows, 1), from)
       if walk then return walk end
       if not run.streams[at].refused then run.done = run.done + 1 end
     end
@@ -139,12 +142,35 @@ function Run:give_way()
   return ok, err
 end
 
+-- Walks the halves of a window in its place. Returns true, or nil, err.
+function Run:split(walk)
+  local rows, err = split.halve(self.commit, walk.stream, walk.row)
+  if not rows then return nil, err end
+  local walks = {}
+  self.windows = self.windows + #rows - 1
+  for _, row in ipairs(rows) do
+    local half = walker.new(self, walk.stream, row, walk.origin)
+    if half then walks[#walks + 1] = half else self.done = self.done + 1 end
+  end
+  self.prefetch:put_first(walks)
+  return true
+end
+
 -- All walks are over: drops what an earlier plan left open, and notes how far each stream is final. Returns true, or nil, err.
 function Run:settle_streams()
   for _, stream in ipairs(self.streams) do
     local ok, err = forget_superseded(self, stream)
     if not ok then return nil, err end
   end
+  return true
+end
+
+-- A walk ended without closing its window. Returns true, or nil, err when the run cannot go on.
+function Run:give_up(walk, err)
+  if err.splits then return self:split(walk) end
+  self.problems[#self.problems + 1] = problem_of(walk, err)
+  if FATAL[err.kind] or err.fatal then return nil, err end
+  if err.kind ~= "incomplete" and err.kind ~= "decode" then walk.stream.refused = true end
   return true
 end
 
@@ -169,9 +195,8 @@ function Run:walk_all()
     elseif self.halt.asked then
       return nil, self.halt:error()
     else
-      self.problems[#self.problems + 1] = problem_of(walk, err)
-      if FATAL[err.kind] or err.fatal then return nil, err end
-      if err.kind ~= "incomplete" and err.kind ~= "decode" then walk.stream.refused = true end
+      ok, err = self:give_up(walk, err)
+      if not ok then return nil, err end
     end
   end
 end

@@ -93,22 +93,36 @@ local function fault(sink)
 end
 
 --- Makes the sinks of a plan. entries: what the constructors returned; folder: of the pipeline file; past: {name, alert} of a backfill,
--- or nil. Returns an array, or nil, err.
+-- or nil. Returns an array, or nil, err; then none is left open.
 function sinks.make(entries, folder, path, past)
   local made, seen = {}, {}
+  local function refuse(sink, err)
+    made[#made + 1] = type(sink) == "table" and sink or nil
+    sinks.close(made)
+    return nil, err
+  end
   for i, e in ipairs(entries) do
-    local sink, err = e.kind.new(e.options, { name = e.name, folder = folder, backfill = past and past.name })
+    local ran, sink, err = pcall(e.kind.new, e.options, { name = e.name, folder = folder, backfill = past and past.name })
+    if not ran then sink, err = nil, sink end
     if not sink and err then
-      return nil, type(err) == "table" and err or check.error("config", ("%s: %s: %s"):format(path, e.name, tostring(err)))
+      return refuse(nil, type(err) == "table" and err or check.error("config", ("%s: %s: %s"):format(path, e.name, tostring(err))))
     end
     local problem = fault(sink)
-    if problem then return nil, check.error("config", ("%s: the sink %s: %s; see sinks/README.md"):format(path, e.name, problem)) end
-    if seen[sink.name] then return nil, check.error("config", ("%s: the sink %s is listed twice"):format(path, sink.name)) end
+    problem = problem and ("%s: %s; see sinks/README.md"):format(e.name, problem)
+      or seen[sink.name] and ("%s is listed twice"):format(sink.name)
+    if problem then return refuse(sink, check.error("config", ("%s: the sink %s"):format(path, problem))) end
     sink.guarantee = e.kind.GUARANTEE
     if past and sink.alerting and not past.alert then sink.wants = backfill.quiet(sink.wants) end
     made[i], seen[sink.name] = sink, true
   end
   return made
+end
+
+--- Closes sinks, also one that was refused and may lack what closes it.
+function sinks.close(made)
+  for _, sink in ipairs(made) do
+    if type(sink.close) == "function" then sink:close() end
+  end
 end
 
 return sinks

@@ -25,8 +25,8 @@ local function start_pass(run, walk)
 end
 
 -- A pass ended without closing the window. From here on the row says that the list is to be walked from its first page, now
--- ("again") or by the next run (nil, err).
-local function end_pass(run, walk, kind, reason)
+-- ("again"), or by the next run, or in halves (nil, err). helps: would a smaller window help?
+local function end_pass(run, walk, kind, reason, helps)
   local row = walk.row
   local last = kind == "fail" or row.pass >= PASSES
   row.reason = reason
@@ -35,7 +35,8 @@ local function end_pass(run, walk, kind, reason)
   walk.exact = false
   if not last then return "again" end
   return nil, check.error("incomplete", kind == "fail" and reason
-    or ("the list kept changing during %d passes: %s"):format(PASSES, reason), { request_id = row.request_id })
+    or ("the list kept changing during %d passes: %s"):format(PASSES, reason), { request_id = row.request_id,
+      splits = helps and row.to - row.from > 1 })
 end
 
 -- Page numbers mean something else with another page size.
@@ -46,23 +47,17 @@ local function note_page_size(run, row)
     core.api.date(row.from), core.api.date(row.to), row.page_size, run.plan.page_size)
 end
 
---- The walk over one window of one stream, or nil when there is nothing to do. from, to: days; run: {plan, store, commit, prefetch,
--- tick, give_way, halt}.
--- A walk: {row = the ledger's, stream, path, query, first = page, last = page or nil, pager, exact = every record that is new in this
+--- The walk over one window of one stream, or nil when there is nothing to do. row: the ledger's, or a new one; origin: first day of
+-- the window as it was planned, which may have been split; run: {plan, store, commit, prefetch, tick, give_way, halt}.
+-- A walk: {row, stream, origin, path, query, first = page, last = page or nil, pager, exact = every record that is new in this
 -- pass is so because this window was never walked}.
-function walker.new(run, stream, from, to)
-  local row = run.store:window(stream.dataset, stream.value, from, to)
-  if row and walker.is_final(row, run.plan.lateness_ms) then return nil end
-  if stream.refused then return nil end
+function walker.new(run, stream, row, origin)
+  if walker.is_final(row, run.plan.lateness_ms) or stream.refused then return nil end
   -- without totals nothing could show that the page numbers still mean what they did
-  local resumed = row and row.state == "open" and row.pass_pages > 0 and row.page_size == run.plan.page_size and row.announced
+  local resumed = row.state == "open" and row.pass_pages > 0 and row.page_size == run.plan.page_size and row.announced
     and row.total_pages
-  if not row then
-    row = { dataset = stream.dataset, input = stream.value, from = from, to = to, pages = 0, received = 0, unique = 0, duplicate = 0,
-      dead = 0, normalized = 0, replaced = 0, walks = 0, pass = 1, emitted = {} }
-  end
-  local walk = { row = row, stream = stream, path = stream.entry.path, first = 1, query = { [stream.input] = stream.value,
-    fromDate = core.api.date(from), toDate = core.api.date(to), pageSize = run.plan.page_size } }
+  local walk = { row = row, stream = stream, origin = origin, path = stream.entry.path, first = 1, query = {
+    [stream.input] = stream.value, fromDate = core.api.date(row.from), toDate = core.api.date(row.to), pageSize = run.plan.page_size } }
   if resumed then
     walk.first, walk.last = row.next_page, row.total_pages
     -- page_size 0: the server may give less than was asked; the totals have to fit whatever it gives now
@@ -71,7 +66,7 @@ function walker.new(run, stream, from, to)
     walk.exact = row.walks == 1 and row.pass == 1
   else
     note_page_size(run, row)
-    walk.exact = row.received == 0
+    walk.exact = row.walks == 0
     row.walks, row.pass, row.pass_before = row.walks + 1, 1, nil
     start_pass(run, walk)
   end
@@ -95,6 +90,11 @@ local function ask(run, walk, n, again)
   end
 end
 
+-- Does the window announce what cannot be walked to its end? A single day is walked as far as it goes.
+local function is_too_long(walk)
+  return walk.pager:state().total_pages > core.api.PAGES_MAX and walk.row.to - walk.row.from > 1
+end
+
 -- The page that the walk needs next, asked for again while it contradicts what came before.
 -- Returns answer, step ("next", "done", "rewalk", "fail"), detail; or nil, err.
 local function next_page(run, walk, n)
@@ -108,6 +108,9 @@ local function next_page(run, walk, n)
     if step == "next" or step == "done" then break end
   end
   walk.pager = pager
+  if step == "next" and is_too_long(walk) then
+    step, detail = "fail", check.error("incomplete", ("it has %d pages, more than are followed"):format(pager:state().total_pages))
+  end
   return answer, step, detail
 end
 
@@ -141,7 +144,7 @@ local function take_page(run, walk, answer, step, detail)
     if closed then
       outcome = "closed"
     else
-      outcome, more = end_pass(run, walk, step, reason or detail.message)
+      outcome, more = end_pass(run, walk, step, reason or detail.message, reason or detail.kind == "incomplete")
     end
   end)
   if not ok then return nil, err end
@@ -160,7 +163,7 @@ local function walk_pass(run, walk)
     local answer, step, detail = next_page(run, walk, n)
     if not answer then
       if not is_gone(step, n) then return nil, step end
-      local outcome, err = end_pass(run, walk, "rewalk", ("page %d: %s"):format(n, step.message))
+      local outcome, err = end_pass(run, walk, "rewalk", ("page %d: %s"):format(n, step.message), true)
       local ok, fault = run.commit:window(walk.row)
       if not ok then return nil, fault end
       return outcome, err

@@ -14,13 +14,15 @@ local SELECT = [[SELECT id, dataset, input, "from", "to", sink, reason, "where",
 local WITH_RAW = SELECT:format "raw"
 local WITHOUT_RAW = SELECT:format "length(raw)"
 
--- Keeps bytes that could not be used. -> true when new, false when this window has the same bytes (of a sink: the same document)
--- already, or nil, err.
+-- Keeps bytes that could not be used. letter.origin: first day of the window that was split into this one, or nil. -> true when new,
+-- false when this window has the same bytes (of a sink: the same document) already, or the one that was split, or nil, err.
 function dead:add_dead(letter)
   local hash = letter.sink and core.hash.key16(letter.sink, letter.doc) or core.hash.key16(letter.raw)
   return self.db:insert_new([[INSERT INTO dead(dataset, input, "from", "to", sink, doc, reason, "where", time_ms, raw, hash)
-    VALUES(?, ?, ?, ?, ?, CAST(? AS BLOB), ?, ?, ?, CAST(? AS BLOB), CAST(? AS BLOB)) ON CONFLICT DO NOTHING]], letter.dataset,
-    letter.input, letter.from, letter.to, letter.sink, letter.doc, letter.reason, letter.where, letter.time_ms, letter.raw, hash)
+    SELECT ?1, ?2, ?3, ?4, ?5, CAST(?6 AS BLOB), ?7, ?8, ?9, CAST(?10 AS BLOB), CAST(?11 AS BLOB)
+      WHERE NOT EXISTS (SELECT 1 FROM dead WHERE dataset = ?1 AND input = ?2 AND "from" >= ?12 AND "from" < ?3 AND hash = CAST(?11 AS BLOB))
+    ON CONFLICT DO NOTHING]], letter.dataset, letter.input, letter.from, letter.to, letter.sink, letter.doc, letter.reason, letter.where,
+    letter.time_ms, letter.raw, hash, letter.origin or letter.from)
 end
 
 local function to_letter(bare, id, dataset, input, from, to, sink, reason, where, time_ms, doc, retry, raw)

@@ -60,16 +60,17 @@ function outbox:put_delivery(d)
 end
 function outbox:drop_delivery(sink) return self.db:exec("DELETE FROM delivery WHERE sink = ?", sink) end
 
--- A sink answers for the documents of a window from now on; what it took of it, and what it refused for good (may be below 0).
--- -> rows changed, or nil, err.
+-- A sink answers for the documents of a window from now on; what it took of it, and what it refused for good (may be below 0): of
+-- what begins that window, when it was split while they were on their way. -> rows changed, or nil, err.
 function outbox:owe(row, sink)
   return self.db:exec("INSERT INTO delivered VALUES(?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING", row.dataset, row.input, row.from,
     row.to, sink)
 end
 function outbox:add_delivered(row, sink, documents, dead)
-  return self.db:exec([[UPDATE delivered SET documents = documents + ?, dead = dead + ?
-    WHERE dataset = ? AND input = ? AND "from" = ? AND "to" = ? AND sink = ?]], documents, dead, row.dataset, row.input, row.from,
-    row.to, sink)
+  return self.db:exec([[UPDATE delivered SET documents = documents + ?1, dead = dead + ?2
+    WHERE dataset = ?3 AND input = ?4 AND "from" = ?5 AND sink = ?7 AND "to" = (SELECT max("to") FROM delivered
+      WHERE dataset = ?3 AND input = ?4 AND "from" = ?5 AND "to" <= ?6 AND sink = ?7)]], documents, dead, row.dataset, row.input,
+    row.from, row.to, sink)
 end
 
 -- {sink = {documents, dead}} of a window.
