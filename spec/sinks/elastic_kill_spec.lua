@@ -14,7 +14,7 @@ describe("the elastic sink", function()
 
   setup(function()
     sim = run.simulator(("--records %d --cache 67108864"):format(RECORDS))
-    index = scripted.start [[return require("support.receiver") '"id":"([^"]+)"']]
+    index = scripted.start [[return require("support.receiver").handler '"id":"([^"]+)"']]
   end)
   teardown(function()
     index.stop()

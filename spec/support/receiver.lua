@@ -11,7 +11,12 @@ local core = require "defendis.core"
 
 local boxes, share, armed = {}, 0, nil
 
-local function number(text) return tonumber(core.hash.sha256(text):sub(1, 12), 16) end
+local receiver = {}
+
+--- 44 bits that stand for a text: cjson writes numbers of 14 digits.
+function receiver.number(text) return tonumber(core.hash.sha256(text):sub(1, 11), 16) end
+
+local number = receiver.number
 
 -- Keeps a document. own: what tells its record apart. Returns false when its id is known.
 local function keep(sink, doc, own)
@@ -25,7 +30,7 @@ local function keep(sink, doc, own)
     if known ~= text then box.changed = box.changed + 1 end
     return false
   end
-  box.index[id], box.documents, box.sum = text, box.documents + 1, (box.sum + (id ~ text)) & 0xffffffffffff
+  box.index[id], box.documents, box.sum = text, box.documents + 1, (box.sum + (id ~ text)) & 0xfffffffffff
   local record = doc.text:match(own)
   record = math.tointeger(tonumber(record)) or record
   if record and not box.owns[record] then box.owns[record], box.records = true, box.records + 1 end
@@ -123,10 +128,12 @@ end
 function control.kill(query) armed = { pid = query.pid, at = tonumber(query.at), when = query.when } end
 
 --- The handler. own: a pattern whose capture in a document tells records apart.
-return function(own)
+function receiver.handler(own)
   return function(req)
     local what = req.path:match "^/receiver/(.*)$"
     if what then return control[what](req.query) or { status = 200, body = "{}" } end
     return post(req, own)
   end
 end
+
+return receiver
