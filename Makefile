@@ -128,7 +128,7 @@ $(BUILD)/fuzz/%: spec/fuzz/%.c $(CORE_SRC)
 
 # Debian's own Python is the peer: faster than one built without profile data, and where apt-get puts its modules.
 PYTHON ?= /usr/bin/python3
-bench: deps all
+bench: deps all $(TEST_SO)
 	$(call need,$(PYTHON) -c 'import requests' && command -v curl >/dev/null,python3-requests curl)
 	@mkdir -p $(BUILD)/bench && TMPDIR=$(abspath $(BUILD)/bench) PYTHON=$(PYTHON) $(LUA_ENV) $(LUA) spec/bench/bench.lua
 

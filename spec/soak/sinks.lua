@@ -12,8 +12,8 @@ local task = require "defendis.task"
 
 local SECONDS <const> = tonumber(arg[1] or 3600)
 local SHARE <const> = 0.1      -- of the requests
-local A_DAY <const>, DAYS <const> = 500, 16 -- records of a day; days of a round
-local EACH <const> = 100       -- every hundredth record is a finding
+local A_DAY <const>, DAYS <const> = 2000, 16 -- records of a day; days of a round
+local EACH <const> = 500       -- of so many records one is a finding
 local DEADLINE <const> = 600   -- seconds for a round
 local GROWTH <const> = 1.3     -- most, from the end of the warm-up on
 
@@ -29,13 +29,13 @@ return function(req)
 end]]):format(A_DAY, A_DAY)
 
 local RULE <const> = [[
-return rule{ id = "3d0e0a52-6c57-4d55-8d5a-5f0a4c1f7b01", name = "each", title = "Each hundredth", dataset = "dataleaks.credentials",
+return rule{ id = "3d0e0a52-6c57-4d55-8d5a-5f0a4c1f7b01", name = "each", title = "One of many", dataset = "dataleaks.credentials",
   level = "high", match = function(r) return r.n %% %d == 0 end,
   tests = { { name = "one", match = true, record = { n = %d } }, { name = "none", match = false, record = { n = 1 } } } }]]
 
 local PIPELINE <const> = [[
 return pipeline{ scope = { domain = { "acme.example" } }, datasets = { "dataleaks.credentials" }, since = "1971-01-01", ["until"] = "%s",
-  window = "1d", page_size = 100, rules = { "rule.lua" }, outbox = "2MiB", store = "state.db", sinks = {
+  window = "1d", page_size = 500, rules = { "rule.lua" }, outbox = "2MiB", store = "state.db", sinks = {
     elastic{ url = "%s", index = "{kind}", max_attempts = 1 },
     splunk_hec{ url = "%s", token = secret.env "SOAK_TOKEN", max_attempts = 3 },
     webhook{ url = "%s/hook", secrets = { secret.env "SOAK_TOKEN" }, kinds = { "findings" } },
@@ -137,8 +137,8 @@ local function soak(daemon)
     got = drained(daemon, since)
     check(round)
     local passed = scratch.uptime() - began
-    if not warm and (passed > SECONDS / 5 or passed > 300) and round >= 3 then warm = got.mib end
-    if round == 1 or round % 20 == 0 or passed >= SECONDS then
+    if not warm and (passed > SECONDS / 3 or passed > 600) and round >= 3 then warm = got.mib end -- SQLite's cache is full then
+    if round == 1 or round % 5 == 0 or passed >= SECONDS then
       print(("%5.0f s  %5d rounds  %9d documents delivered, %7d repeats, %6d failed attempts  %5.1f MiB"):format(passed, round,
         total.documents, total.repeats, got.failures, got.mib))
       io.stdout:flush()
