@@ -1,10 +1,11 @@
 -- receiver.lua: what sinks over HTTP send to, for scripted.start: keeps what comes, fails now and then, and kills its client when told to.
 --
 -- POST /_bulk is Elasticsearch's, /services/collector/event Splunk's, anything else a webhook's. And for the test, as GET:
---   /receiver/counts                           {"elastic findings": {documents, records, repeats, changed, sum}, ...}: of each
---                                              sink and kind; sum: of ids and documents, whatever their order
+--   /receiver/counts                           {"elastic findings": {documents, records, repeats, changed, inversions, sum}, ...}: of
+--                                              each sink and kind; inversions: numbers of records that came first after a
+--                                              greater one; sum: of ids and documents, whatever their order
 --   /receiver/reset                            forgets it
---   /receiver/faults?share=0.1&seed=1          that part of the requests fails
+--   /receiver/faults?share=0.1&seed=1          that part of the requests fails; with &whole no part of one alone
 --   /receiver/kill?pid=FILE&at=3&when=stored   kill -9 at the third request from now, before it is answered: stored, or not
 local cjson = require "cjson"
 local core = require "defendis.core"
@@ -21,7 +22,8 @@ local number = receiver.number
 -- Keeps a document. own: what tells its record apart. Returns false when its id is known.
 local function keep(sink, doc, own)
   local name = sink .. " " .. doc.kind
-  local box = boxes[name] or { index = {}, owns = {}, documents = 0, records = 0, repeats = 0, changed = 0, sum = 0 }
+  local box = boxes[name] or { index = {}, owns = {}, documents = 0, records = 0, repeats = 0, changed = 0, sum = 0, last = 0,
+    inversions = 0 }
   boxes[name] = box
   local id, text = number(doc.id), number(doc.text)
   local known = box.index[id]
@@ -33,6 +35,10 @@ local function keep(sink, doc, own)
   box.index[id], box.documents, box.sum = text, box.documents + 1, (box.sum + (id ~ text)) & 0xfffffffffff
   local record = doc.text:match(own)
   record = math.tointeger(tonumber(record)) or record
+  if math.type(record) then
+    if record < box.last then box.inversions = box.inversions + 1 end
+    box.last = record
+  end
   if record and not box.owns[record] then box.owns[record], box.records = true, box.records + 1 end
   return true
 end
@@ -113,7 +119,8 @@ local control = {}
 function control.counts()
   local out = {}
   for name, box in pairs(boxes) do
-    out[name] = { documents = box.documents, records = box.records, repeats = box.repeats, changed = box.changed, sum = box.sum }
+    out[name] = { documents = box.documents, records = box.records, repeats = box.repeats, changed = box.changed, sum = box.sum,
+      inversions = box.inversions }
   end
   return { status = 200, body = next(out) and cjson.encode(out) or "{}" }
 end
@@ -121,6 +128,7 @@ end
 function control.reset() boxes = {} end
 
 function control.faults(query)
+  if query.whole then SINKS.elastic.faults = SINKS.splunk_hec.faults end
   share = tonumber(query.share)
   math.randomseed(math.tointeger(tonumber(query.seed or 0)))
 end
