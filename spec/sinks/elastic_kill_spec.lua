@@ -8,6 +8,7 @@ local scripted = require "support.scripted"
 local KILLS = math.tointeger(tonumber(os.getenv("KILLS"))) or scratch.slowness == 1 and 100 or 5 -- `make soak` asks for more
 local RECORDS <const> = scratch.slowness == 1 and 7000 or 1000
 local BATCH <const> = 500 -- documents in a request
+local MOST <const> = scratch.slowness == 1 and 3 or 1 -- requests until the index kills
 
 describe("the elastic sink", function()
   local sim, index
@@ -31,13 +32,13 @@ describe("the elastic sink", function()
   end
 
   -- Words before the program that kill it after a random time, or note which process the index is to kill.
-  local function doom(p)
-    local moment = math.random(3)
+  local function doom(p, try)
+    local moment = try % 3
     if moment == 1 then
-      return ([[sh -c '"$@" & pid=$!; sleep %.4f; kill -9 $pid 2>/dev/null; wait $pid' sh]]):format(math.random() * 0.15)
+      return ([[sh -c '"$@" & pid=$!; sleep %.4f; kill -9 $pid 2>/dev/null; wait $pid' sh]]):format(math.random() * 0.15 * scratch.slowness)
     end
     local file = p.folder .. "/pid"
-    ask(("kill?pid=%s&at=%d&when=%s"):format(file, math.random(3), moment == 2 and "stored" or "unstored"))
+    ask(("kill?pid=%s&at=%d&when=%s"):format(file, math.random(MOST), moment == 2 and "stored" or "unstored"))
     return ([[sh -c 'echo $$ >%s; exec "$@"' sh]]):format(file)
   end
 
@@ -51,7 +52,7 @@ describe("the elastic sink", function()
     while hits < KILLS do
       assert.is_true(tries < 3 * KILLS, "too few kills met a running process: " .. case)
       p, tries = p or pipeline(), tries + 1
-      local got = p:ingest{ prefix = doom(p) }
+      local got = p:ingest{ prefix = doom(p, tries) }
       if got.code == 137 then
         hits, killed = hits + 1, killed + 1
       else

@@ -138,7 +138,7 @@ local function soak(daemon)
     check(round)
     local passed = scratch.uptime() - began
     if not warm and (passed > SECONDS / 3 or passed > 600) and round >= 3 then warm = got.mib end -- SQLite's cache is full then
-    if round == 1 or round % 5 == 0 or passed >= SECONDS then
+    if round == 1 or round % 10 == 0 or passed >= SECONDS then
       print(("%5.0f s  %5d rounds  %9d documents delivered, %7d repeats, %6d failed attempts  %5.1f MiB"):format(passed, round,
         total.documents, total.repeats, got.failures, got.mib))
       io.stdout:flush()
