@@ -260,7 +260,7 @@ local function sinks()
   local has_kafka = require("defendis_internals").kafka and KAFKA
   say("sinks, from the outbox to a receiver on this machine:")
   for _, s in ipairs{ { "splunk_hec", http, 100000, 5000 }, { "elastic", http, 100000, 5000 }, { "webhook", http, 10000 },
-    { "syslog", syslogd, 20000 }, { "syslog, confirm = 0.01", syslogd, 100000, 20000 }, { "kafka", has_kafka, 100000 },
+    { "syslog", syslogd, 20000, 20000 }, { "syslog, confirm = 0.01", syslogd, 100000, 20000 }, { "kafka", has_kafka, 100000 },
     { "sqlite", "echo", 100000 }, { "jsonl", "echo", 100000 } } do
     local name, receiver, count, goal = table.unpack(s)
     if receiver then
