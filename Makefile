@@ -107,12 +107,12 @@ valgrind: deps
 need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(2)" >&2; exit 1; }; \
 	s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq $(2) >/dev/null; }
 
-# What the suite does in small: kills, power losses and faults at every operation, random sequences, and many records.
+# What the suite does in small: kills, power losses and faults at every operation, random sequences, many records, failing sinks.
 RECORDS ?= 10000000
 soak: deps all $(TEST_SO) $(DISK_SO)
-	@$(LUA_ENV) $(LUA) spec/soak/records.lua $(RECORDS)
-	@for s in model power inject damage kill; do SEQUENCES=20000 KILLS=1000 POWER_SEEDS=5000 INJECT_STEP=1 DAMAGES=10000 \
-	  $(LUA_ENV) $(LUA) /usr/bin/busted -o spec/support/tally.lua spec/pipeline/$${s}_spec.lua || exit 1; done
+	@$(LUA_ENV) $(LUA) spec/soak/records.lua $(RECORDS) && $(LUA_ENV) $(LUA) spec/soak/sinks.lua $(SOAK_SECONDS)
+	@for s in pipeline/model pipeline/power pipeline/inject pipeline/damage pipeline/kill sinks/elastic_kill; do SEQUENCES=20000 KILLS=1000 \
+	  POWER_SEEDS=5000 INJECT_STEP=1 DAMAGES=10000 $(LUA_ENV) $(LUA) /usr/bin/busted -o spec/support/tally.lua spec/$${s}_spec.lua || exit 1; done
 
 FUZZ_SECONDS ?= 30
 FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))
@@ -128,7 +128,7 @@ $(BUILD)/fuzz/%: spec/fuzz/%.c $(CORE_SRC)
 
 # Debian's own Python is the peer: faster than one built without profile data, and where apt-get puts its modules.
 PYTHON ?= /usr/bin/python3
-bench: deps all
+bench: deps all $(TEST_SO)
 	$(call need,$(PYTHON) -c 'import requests' && command -v curl >/dev/null,python3-requests curl)
 	@mkdir -p $(BUILD)/bench && TMPDIR=$(abspath $(BUILD)/bench) PYTHON=$(PYTHON) $(LUA_ENV) $(LUA) spec/bench/bench.lua
 

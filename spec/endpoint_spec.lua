@@ -150,6 +150,20 @@ describe("an endpoint", function()
     end
   end)
 
+  it("sends nothing to a link-local or metadata address, however it is written, unless its options say so", function()
+    for url, address in pairs{ ["https://169.254.169.254/latest"] = "169.254.169.254", ["https://2852039166"] = "169.254.169.254",
+      ["https://0xa9fe0001"] = "169.254.0.1", ["https://[::ffff:169.254.1.1]"] = "::ffff:169.254.1.1", ["https://[fe80::1]"] = "fe80::1",
+      ["https://[febf::1]:8088"] = "febf::1", ["https://[fd00:ec2::254]"] = "fd00:ec2::254" } do
+      local e <close> = assert(endpoint.open{ url = url, secret = token() })
+      local err = refused("^POST .*: the host is at a link%-local address, .* so nothing was sent: " .. address:gsub("%p", "%%%0")
+        .. "; .*link_local = true", e:send{ body = "x" })
+      assert.same({ "config", false, 1 }, { err.kind, err.retryable, err.attempts })
+    end
+    -- the system refuses such an address without a network to go to
+    local e <close> = assert(endpoint.open{ url = "https://[fe80::1]", link_local = true, max_attempts = 1 })
+    refused("^POST .*: the server could not be reached", e:send{ body = "x" })
+  end)
+
   it("refuses headers that would break the lines, carry credentials or belong to the transfer", function()
     local server = serve(answer(200, ""))
     local e <close> = open(server)

@@ -35,6 +35,7 @@ endpoint.OPTIONS = {
   cert_file = check.text,
   key_file = check.text,
   insecure_http = check.boolean,
+  link_local = check.boolean,
 }
 
 local OPTIONS = {
@@ -50,7 +51,9 @@ local REQUEST = { method = check.text, path = check.string, query = check.table,
 --- Opens an endpoint. options: url = "https://host:port/path"; secret = from defendis.secret, sent as "Authorization: scheme secret"
 -- (scheme: "Bearer"; with "Basic" the secret is user:password); headers = names to text; timeout = seconds for one send with its
 -- retries (120); max_attempts (5); in_flight (8); ca_file = who signs for the peer instead of the system's authorities; cert_file and
--- key_file = the client's own certificate, all PEM; insecure_http = true allows http to hosts other than loopback.
+-- key_file = the client's own certificate, all PEM; insecure_http = true allows http to hosts other than loopback; link_local = true
+-- allows 169.254.0.0/16, fe80::/10 and fd00:ec2::254, looked at after each resolution of the name. A proxy resolves names itself: there
+-- it is the proxy's address that is looked at.
 -- Wrong options raise. Returns the endpoint, or nil, err (kind "config").
 function endpoint.open(options)
   check.argument(options, OPTIONS, "defendis.endpoint")

@@ -183,7 +183,7 @@ describe("fetch", function()
     for transport, want in pairs{ unsent = { 5, "network", "check the URL" }, timeout = { 5, "timeout",
       "no answer within" },
       broken = { 5, "network", "no whole answer" }, too_large = { 1, "limit", "smaller pages" },
-      tls = { 1, "network", "clock and CA certificates" } } do
+      tls = { 1, "network", "clock and CA certificates" }, forbidden = { 1, "config", "link_local = true" } } do
       local step, err, sent = run({}, always{ transport = transport, detail = "curl's own words" })
       assert.are.equal("failed", step)
       assert.are.equal(want[1], #sent)
@@ -372,7 +372,7 @@ describe("fetch", function()
 
   it("ends every call, whatever mixture of answers comes", function()
     local statuses = { 0, 100, 200, 204, 206, 302, 400, 401, 403, 404, 409, 422, 429, 500, 501, 502, 503, 504, 999 }
-    local transports = { "ok", "unsent", "timeout", "broken", "too_large", "tls" }
+    local transports = { "ok", "unsent", "timeout", "broken", "too_large", "tls", "forbidden" }
     for seed = 1, 3000 do
       math.randomseed(seed)
       local limiter = api.ratelimit(math.random(0, 3), 0)

@@ -1,7 +1,7 @@
 -- bench.lua: `make bench`: the same work done by this program and by peer.py against the same simulator, and what it took.
 --
 -- BENCH_RECORDS=200000: records of the comparison. BENCH_ROUNDS=3. BENCH_BIG=1: memory at 1,000,000 records too.
--- BENCH_ONLY=work|commit|start|latency|memory: one part. Ratios count, absolute figures are this machine's.
+-- BENCH_ONLY=work|commit|start|latency|memory|sinks: one part. Ratios count, absolute figures are this machine's.
 local json = require "cjson"
 local run = require "support.run"
 
@@ -239,6 +239,44 @@ local function memory()
   end
 end
 
+-- A program beside the measurement, which prints what the sinks need of it, for the time of f(that).
+local function beside(command, f)
+  local p = assert(io.popen("echo $$; exec " .. command))
+  local pid, said = p:read("l"), p:read("l")
+  local ok, err = xpcall(f, debug.traceback, said)
+  os.execute("kill " .. pid)
+  p:close()
+  if not ok then error(err, 0) end
+end
+
+local HTTP <const> = [[lua5.4 -e 'require("support.scripted").serve "%s"']]
+local KAFKA <const> = [[lua5.4 -e 'local c = require("defendis_internals").kafka.cluster(1) c:topic("leaks", 2) print(c:bootstrap())
+  io.stdout:flush() while true do require("defendis.task").sleep(60) end']]
+
+-- What is delivered from a full outbox, one sink after the other, to receivers that do little. Goals are ours.
+local function sinks()
+  local handler = run.write(run.folder() .. "/handler.lua", [[return require("support.receiver").handler '"id":"r(%d+)"']])
+  local http, syslogd = HTTP:format(handler), "lua5.4 spec/soak/syslogd.lua /dev/null 0"
+  local has_kafka = require("defendis_internals").kafka and KAFKA
+  say("sinks, from the outbox to a receiver on this machine:")
+  for _, s in ipairs{ { "splunk_hec", http, 100000, 5000 }, { "elastic", http, 100000, 5000 }, { "webhook", http, 10000 },
+    { "syslog", syslogd, 20000, 20000 }, { "syslog, confirm = 0.01", syslogd, 100000, 20000 }, { "kafka", has_kafka, 100000 },
+    { "sqlite", "echo", 100000 }, { "jsonl", "echo", 100000 } } do
+    local name, receiver, count, goal = table.unpack(s)
+    if receiver then
+      beside(receiver, function(said)
+        local folder, env = run.folder(), { BENCH_TOKEN = "a-token-of-the-bench-0123456789" }
+        local address = said:find "^%d+$" and receiver == http and "http://127.0.0.1:" .. said or said
+        local line = ("lua5.4 %ssinks.lua %%s %s %d %s %s"):format(HERE, folder, count, run.quote(name), run.quote(address))
+        if name ~= "jsonl" then measure(1, env, line:format "fill") end
+        local m = measure(1, env, line:format "deliver")[1]
+        say("  %-22s %9.0f records/s %9.0f per CPU s %6.1f MiB%s", name, count / m.wall, count / m.cpu, m.rss,
+          goal and ("   goals %d and 64 MiB: %s"):format(goal, count / m.wall >= goal and m.rss <= 64 and "met" or "MISSED") or "")
+      end)
+    end
+  end
+end
+
 local PARTS = {
   { "work", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), work) end },
   { "commit", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), commit) end },
@@ -246,6 +284,7 @@ local PARTS = {
   -- the first domain has 70 % of the records
   { "latency", function() with_simulator("--latency 50ms --records 28572", latency) end },
   { "memory", memory },
+  { "sinks", sinks },
 }
 
 local only = os.getenv("BENCH_ONLY")

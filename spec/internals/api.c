@@ -246,7 +246,7 @@ static int l_fetch_next(lua_State *L) {
 
 /* answer(now, wall, {transport, status, body, ...}): a JSON body unless said otherwise */
 static int l_fetch_answer(lua_State *L) {
-  static const char *const transports[] = {"ok", "unsent", "timeout", "broken", "too_large", "tls"};
+  static const char *const transports[] = {"ok", "unsent", "timeout", "broken", "too_large", "tls", "forbidden"};
   df_fetch *f = luaL_checkudata(L, 1, FETCH);
   luaL_argcheck(L, f->step == DF_FETCH_SEND, 1, "no request is out");
   const char *how = text_field(L, 4, "transport"), *body = text_field(L, 4, "body");
@@ -264,7 +264,7 @@ static int l_fetch_answer(lua_State *L) {
                  .metric = text_field(L, 4, "metric"),
                  .used = text_field(L, 4, "used"),
                  .limit = text_field(L, 4, "limit")};
-  for (int i = 0; how != NULL && i < 6; i++)
+  for (int i = 0; how != NULL && i < (int)(sizeof transports / sizeof *transports); i++)
     if (strcmp(how, transports[i]) == 0) a.transport = (df_transport)i;
   if (body != NULL) a.body = strcmp(body, "empty") == 0 ? DF_BODY_EMPTY : DF_BODY_BAD;
   df_fetch_answer(f, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3), &a);

@@ -352,6 +352,29 @@ describe("a delivery", function()
     end
   end)
 
+  it("leaves a sink alone whose send does not return, and holds nothing else up for it", function()
+    local hangs, calls = true, 0
+    local a = delivered.sink("a", function()
+      calls = calls + 1
+      if hangs then task.signal():wait() end
+      return true
+    end, { deadline = 0.02 })
+    local b = delivered.sink "b"
+    d:open({ a, b }, { outbox = 100 })
+    d.box.persistent = true -- of a daemon
+    d:put("d", 1, 30)
+    local full
+    local by = d:deliver(function() full = select(2, d.box:give_way()) return true end)
+    assert.same({ 1, "stopped", 30, 0 }, { calls, by.a.stopped, by.a.behind, by.a.delivered })
+    assert.equal("send has not returned for 0.02 s, so it gets no more until the program is started again", by.a.error)
+    assert.matches("the outbox is full .* a: send has not returned", full.message)
+    assert.same({ 30, 0 }, { by.b.delivered, by.b.behind })
+    hangs = false
+    d:open{ a, b }
+    assert.same(30, d:deliver().a.delivered)
+    adds_up "a"
+  end)
+
   it("never gives a number of a row again, so that no cursor is ahead of a new row", function()
     local sink = delivered.sink "a"
     for n = 1, 4 do

@@ -66,6 +66,8 @@ describe("a pipeline file's sinks", function()
       "p.lua: the sink own.lua: sink.name is not a line of text; see sinks/README.md" },
     ["has no send"] = { GOOD:gsub("send = function%(%) end,", ""), nil,
       "p.lua: the sink own.lua: sink:send is missing; see sinks/README.md" },
+    ["has no time to send"] = { GOOD:gsub("send =", "deadline = 0, %0"), nil,
+      "p.lua: the sink own.lua: sink.deadline is not a number of seconds; see sinks/README.md" },
     ["has a batch of none"] = { GOOD:gsub("send =", "batch = { documents = 0 }, %0"), nil,
       "p.lua: the sink own.lua: sink.batch holds numbers of documents and bytes; see sinks/README.md" },
   } do

@@ -235,6 +235,38 @@ describe("the syslog sink", function()
     end
   end)
 
+  it("counts nothing for a receiver that wants another certificate than it gets, in TLS 1.2 and 1.3", function()
+    local ca, stranger = tls.authority(), tls.authority "stranger"
+    if not ca then return pending "there is no openssl" end
+    local cert, key = tls.certificate(ca, "server", "127.0.0.1")
+    local theirs, their_key = tls.certificate(stranger, "client", "127.0.0.2")
+    for _, version in ipairs{ "-tls1_2", "-tls1_3" } do
+      local port, out, pid = tls.serve(cert, key, ("%s -Verify 1 -verify_return_error -CAfile '%s'"):format(version, ca))
+      for _, own in ipairs{ {}, { cert_file = theirs, key_file = their_key } } do
+        local ok, err = open(port, { tls = true, ca_file = ca, confirm = 60, cert_file = own.cert_file, key_file = own.key_file })
+          :send{ document("a") }
+        assert.is_nil(ok)
+        assert.same({ "network", true }, { err.kind, err.retryable }, err.message)
+      end
+      os.execute("kill " .. pid)
+      assert.is_nil(out:read("a"):find('id="a"', 1, true))
+    end
+  end)
+
+  it("speaks no TLS that is older than 1.2", function()
+    local ca = tls.authority()
+    if not ca then return pending "there is no openssl" end
+    local cert, key = tls.certificate(ca, "server", "127.0.0.1")
+    local OLD <const> = "-tls1_1 -cipher DEFAULT@SECLEVEL=0"
+    local port = tls.serve(cert, key, OLD)
+    local client = "openssl s_client -connect 127.0.0.1:%d %s -CAfile '%s' -verify_return_error </dev/null >/dev/null 2>&1"
+    if not os.execute(client:format(port, OLD, ca)) then return pending "this openssl has no TLS 1.1" end
+    local ok, err = open(port, { tls = true, ca_file = ca }):send{ document("a") }
+    assert.is_nil(ok)
+    assert.equal("network", err.kind)
+    assert.matches("the server could not be reached: .*protocol version", err.message)
+  end)
+
   it("is understood by rsyslog", function()
     if not rsyslog.there() then return pending "rsyslogd is not installed (package rsyslog)" end
     local server = rsyslog.start()

@@ -75,6 +75,21 @@ describe("the webhook sink", function()
     assert.is_string(require("defendis.check").options({ url = "https://x.example", secrets = {} }, webhook.OPTIONS))
   end)
 
+  it("signs with the old secrets until their day has begun in UTC, and then with the first one only", function()
+    local server = serve(answer(200, ""), answer(200, ""), answer(200, ""))
+    local sink = open(server, { secrets = { key("b", OTHER), key("a", KEY) }, old_until = "2026-12-01" })
+    local wall = core.sys.wall_ms
+    finally(function() core.sys.wall_ms = wall end)
+    for i, case in ipairs{ { 1796083199999, true }, { 1796083200000, false }, { 1800000000000, false } } do -- the second is that midnight
+      core.sys.wall_ms = function() return case[1] end
+      assert.is_true(sink:send(sinks.batch(1)))
+      local p = parts(server:requests()[i])
+      local new, old = expected(OTHER, p.id, p.timestamp, p.body), expected(("\x0b"):rep(24), p.id, p.timestamp, p.body)
+      assert.equal(case[2] and ("v1,%s v1,%s"):format(new, old) or "v1," .. new, p.signature)
+    end
+    for _, wrong in ipairs{ "soon", "2026-13-01", 7 } do assert.is_string(webhook.OPTIONS.old_until(wrong)) end
+  end)
+
   -- K18; wall_ms is what the sink reads its time from
   it("sends the same id with a new time and a new signature in the next attempt, once for each send", function()
     local server = serve(answer(500, ""), answer(200, ""))

@@ -20,10 +20,10 @@ function tls.clean()
   dir = nil
 end
 
---- Makes an authority. Returns the path of its certificate, or nil where there is no openssl.
-function tls.authority()
+--- Makes an authority. name: tells it apart from another. Returns the path of its certificate, or nil where there is no openssl.
+function tls.authority(name)
   dir = dir or scratch.dir()
-  local ca = dir .. "/ca.pem"
+  local ca = dir .. "/" .. (name or "ca") .. ".pem"
   return openssl(("req -x509 %s -subj /CN=authority -keyout '%s.key' -out '%s'"):format(EC, ca, ca)) and ca or nil
 end
 

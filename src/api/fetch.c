@@ -93,6 +93,12 @@ static void judge_transport(verdict *v, const df_fetch *f, const df_answer *a) {
       fault = "the server's identity could not be verified, so nothing was sent";
       v->remedy = "check the URL's host name, this machine's clock and CA certificates, and any proxy in between";
       break;
+    case DF_TRANSPORT_FORBIDDEN:
+      v->kind = DF_CONFIG;
+      v->retry = false;
+      fault = "the host is at a link-local address, where cloud machines serve their keys, so nothing was sent";
+      v->remedy = "set another url, or link_local = true if this is the receiver";
+      break;
   }
   snprintf(v->fault, sizeof v->fault, "%s", fault);
 }

@@ -14,7 +14,8 @@ typedef enum df_transport {
   DF_TRANSPORT_TIMEOUT,   /* too slow, after the request may have gone out */
   DF_TRANSPORT_BROKEN,    /* the connection ended early, or the answer is garbled */
   DF_TRANSPORT_TOO_LARGE, /* the answer is over the size limit */
-  DF_TRANSPORT_TLS        /* the server could not prove who it is */
+  DF_TRANSPORT_TLS,       /* the server could not prove who it is */
+  DF_TRANSPORT_FORBIDDEN  /* it is at an address that requests do not go to */
 } df_transport;
 
 typedef enum df_body { DF_BODY_JSON, DF_BODY_BAD, DF_BODY_EMPTY } df_body;

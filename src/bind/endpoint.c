@@ -39,10 +39,10 @@ static int opt_boolean(lua_State *L, int at, const char *key) {
 }
 
 /* core.endpoint.open{url, secret, scheme, headers, timeout (s), max_attempts, in_flight, ca_file, cert_file, key_file,
-   insecure_http} -> endpoint | nil, err. Only where the state is trusted. */
+   insecure_http, link_local} -> endpoint | nil, err. Only where the state is trusted. */
 static int l_open(lua_State *L) {
   static const char *const known[] = {"url",       "secret",  "scheme",    "headers",  "timeout",       "max_attempts",
-                                      "in_flight", "ca_file", "cert_file", "key_file", "insecure_http", NULL};
+                                      "in_flight", "ca_file", "cert_file", "key_file", "insecure_http", "link_local", NULL};
   df_context *context = df_context_of(L);
   df_error err;
   if (!context->trusted) {
@@ -60,7 +60,8 @@ static int l_open(lua_State *L) {
                            .ca_file = df_opt_text(L, 1, "ca_file"),
                            .cert_file = df_opt_text(L, 1, "cert_file"),
                            .key_file = df_opt_text(L, 1, "key_file"),
-                           .insecure_http = opt_boolean(L, 1, "insecure_http")};
+                           .insecure_http = opt_boolean(L, 1, "insecure_http"),
+                           .link_local = opt_boolean(L, 1, "link_local")};
   df_client_options o = {.base_url = df_opt_text(L, 1, "url"),
                          .timeout_ms = (int64_t)(df_opt_number(L, 1, "timeout", 0.001, 86400, 0) * 1000),
                          .max_attempts = (int)df_opt_number(L, 1, "max_attempts", 1, 100, 0),

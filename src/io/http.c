@@ -1,6 +1,8 @@
 /* http.c: HTTP transfers, many at a time, on libcurl. */
 #include "io/http.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@ typedef struct transfer {
   size_t max_body;
   size_t header_bytes;
   int too_big, connect_only;
+  char forbidden[INET6_ADDRSTRLEN]; /* the address that was refused, or "" */
   df_http_pool *pool;
   char fault[CURL_ERROR_SIZE]; /* libcurl's words, more exact than those for its code */
   struct transfer *next;
@@ -157,6 +160,36 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg) {
   return len;
 }
 
+/* 169.254.0.0/16 (also mapped into IPv6), fe80::/10, and where AWS serves its metadata over IPv6. */
+static int is_link_local(const struct sockaddr *sa, char text[INET6_ADDRSTRLEN]) {
+  static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+  static const unsigned char aws[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
+  struct sockaddr_in6 six;
+  struct sockaddr_in four;
+  if (sa->sa_family == AF_INET) {
+    memcpy(&four, sa, sizeof four);
+    inet_ntop(AF_INET, &four.sin_addr, text, INET6_ADDRSTRLEN);
+    return ntohl(four.sin_addr.s_addr) >> 16 == 0xa9fe;
+  }
+  if (sa->sa_family != AF_INET6) return 0;
+  memcpy(&six, sa, sizeof six);
+  const unsigned char *b = six.sin6_addr.s6_addr;
+  inet_ntop(AF_INET6, b, text, INET6_ADDRSTRLEN);
+  if (memcmp(b, mapped, sizeof mapped) == 0) return b[12] == 0xa9 && b[13] == 0xfe;
+  return (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) || memcmp(b, aws, sizeof aws) == 0;
+}
+
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a) {
+  transfer *t = arg;
+  char text[INET6_ADDRSTRLEN] = "";
+  (void)purpose;
+  if (is_link_local(&a->addr, text)) {
+    memcpy(t->forbidden, text, sizeof text);
+    return CURL_SOCKET_BAD;
+  }
+  return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
 /* A line of up to three parts. It is made in one piece, so that no copy of a secret stays in memory given back. */
 static int add_header(transfer *t, const char *a, const char *b, const char *c) {
   df_buf line = {0};
@@ -226,6 +259,8 @@ static void set_options(transfer *t, const df_http_request *r) {
   df_curl.easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
   /* a proxy would see the key of a plain-http request */
   if (r->plain) df_curl.easy_setopt(e, CURLOPT_PROXY, "");
+  if (r->no_link_local) df_curl.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+  df_curl.easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
   if (r->connect_only) {
     df_curl.easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L);
     df_curl.easy_setopt(e, CURLOPT_PROXY, "");
@@ -296,6 +331,7 @@ void df_http_cancel(df_http *h, const void *tag) {
 
 static df_http_outcome judge(const transfer *t, CURLcode code) {
   if (t->too_big) return DF_HTTP_TOO_BIG;
+  if (code == CURLE_COULDNT_CONNECT && t->forbidden[0] != '\0') return DF_HTTP_FORBIDDEN;
   switch (code) {
     case CURLE_OK:
       return DF_HTTP_OK;
@@ -351,6 +387,7 @@ void df_http_poll(df_http *h, int wait_ms, const int *writing, size_t n) {
     t->answer->status = (int)status;
     if (code != CURLE_OK)
       snprintf(t->answer->detail, sizeof t->answer->detail, "%.159s", t->fault[0] != '\0' ? t->fault : df_curl.easy_strerror(code));
+    if (t->answer->outcome == DF_HTTP_FORBIDDEN) snprintf(t->answer->detail, sizeof t->answer->detail, "%s", t->forbidden);
     if (code == CURLE_OK && t->connect_only && (t->answer->connection = df_connection_adopt(h->multi, t->easy, t->pool)) == NULL)
       t->answer->outcome = DF_HTTP_TOO_BIG;
     keep_done(h, finish(h, t));

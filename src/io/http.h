@@ -20,7 +20,8 @@ typedef enum df_http_outcome {
   DF_HTTP_TLS,     /* nothing was sent: the peer could not prove who it is */
   DF_HTTP_TIMEOUT, /* too slow, at any stage */
   DF_HTTP_BROKEN,  /* the connection ended inside the answer, or the answer is not HTTP */
-  DF_HTTP_TOO_BIG  /* body or headers over their cap */
+  DF_HTTP_TOO_BIG, /* body or headers over their cap */
+  DF_HTTP_FORBIDDEN /* nothing was sent: the address is one that no_link_local refuses */
 } df_http_outcome;
 
 /* The connections and TLS sessions of one client. No request goes out on another client's. */
@@ -42,6 +43,7 @@ typedef struct df_http_request {
   size_t max_body;    /* cap on the decompressed body, bytes; 0: 64 MiB */
   int plain;          /* http may be spoken, and no proxy is asked */
   int repeatable;     /* may arrive twice: a used connection is good enough, as it is for GET */
+  int no_link_local;  /* refuses link-local addresses, where cloud machines serve their keys; looked at after the name's resolution */
   int connect_only;   /* sends nothing and hands out the connection; asks no proxy. url: https for TLS, http for TCP */
   df_http_pool *pool; /* borrowed; NULL: the connections that belong to nobody. With connect_only: its own, taken over on success */
   void *tag;          /* handed back with the answer */

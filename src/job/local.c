@@ -314,7 +314,8 @@ static void decode_body(call *c, df_http_answer *a, df_answer *out) {
 
 static const df_transport transports[] = {[DF_HTTP_OK] = DF_TRANSPORT_OK,           [DF_HTTP_CONNECT] = DF_TRANSPORT_UNSENT,
                                           [DF_HTTP_TLS] = DF_TRANSPORT_TLS,         [DF_HTTP_TIMEOUT] = DF_TRANSPORT_TIMEOUT,
-                                          [DF_HTTP_BROKEN] = DF_TRANSPORT_BROKEN,   [DF_HTTP_TOO_BIG] = DF_TRANSPORT_TOO_LARGE};
+                                          [DF_HTTP_BROKEN] = DF_TRANSPORT_BROKEN,   [DF_HTTP_TOO_BIG] = DF_TRANSPORT_TOO_LARGE,
+                                          [DF_HTTP_FORBIDDEN] = DF_TRANSPORT_FORBIDDEN};
 
 static void keep_text(call *c, df_http_answer *a) {
   df_buf_free(&c->completion->body);

@@ -20,6 +20,7 @@ typedef struct df_endpoint_options {
   size_t header_count;
   const char *ca_file, *cert_file, *key_file; /* see df_http_request */
   int insecure_http; /* http to any host, not to loopback only */
+  int link_local;    /* allows link-local addresses; a stream has them always. See df_http_request */
   int stream;        /* bytes over TCP (http:) or TLS (https:), no HTTP */
 } df_endpoint_options;
 

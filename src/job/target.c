@@ -83,6 +83,7 @@ int df_target_init(df_target *t, const df_client_options *o, const char *url, co
   if (df_base_url_check(url, t->kind, err) != 0) return -1;
   if ((t->url = strdup(url)) == NULL) return df_fail(err, DF_LIMIT, "out of memory");
   t->stream = e != NULL && e->stream;
+  t->no_link_local = e != NULL && !e->stream && !e->link_local;
   if (e != NULL) return init_endpoint(t, e, err);
   snprintf(t->scheme, sizeof t->scheme, "Bearer ");
   /* a call that needs no key works without one; the others say what is wrong with it */
@@ -108,6 +109,7 @@ int df_target_prepare(const df_target *t, const df_call *k, df_buf *url, df_buf 
 
 void df_target_apply(const df_target *t, df_http_request *r) {
   r->plain = strncasecmp(t->url, "http:", 5) == 0;
+  r->no_link_local = t->no_link_local;
   r->scheme = t->scheme;
   r->secret = t->secret != NULL ? df_secret_bytes(t->secret) : NULL;
   r->ca_file = t->ca_file;

@@ -9,7 +9,7 @@
 typedef struct df_target {
   char *url;
   df_base kind;
-  int stream;
+  int stream, no_link_local;
   df_secret *secret;     /* NULL: none is wanted, or secret_error says why there is none */
   df_error secret_error;
   char scheme[40];       /* with a space behind it */

@@ -1,7 +1,9 @@
 -- delivery.lua: one sink's way through the outbox: batches from its cursor on, one under way at a time, each settled in one transaction.
 local core = require "defendis.core"
 local answer = require "defendis.pipeline.answer"
+local check = require "defendis.check"
 local cursor = require "defendis.store.cursor"
+local task = require "defendis.task"
 
 local DAY_MS <const> = 86400000
 local LINGER_MS <const> = 1000 -- longest that a batch waits to be full while pages come in
@@ -184,10 +186,24 @@ function Delivery:back_off(err)
   if not box.deadline then box.halt:wait(math.max(math.min(wait, left), least) / 1000) end
 end
 
+-- Nobody can end a send from outside: one that does not return is left where it is, and its sink gets nothing more.
+function Delivery:send(items)
+  local outcome, ended = nil, task.signal()
+  task.spawn(function()
+    outcome = table.pack(pcall(self.sink.send, self.sink, items))
+    ended:notify()
+  end)
+  ended:wait(self.sink.deadline)
+  if outcome then return answer.judge(#items, table.unpack(outcome, 1, outcome.n)) end
+  self.hung, self.failing_since = true, self.failing_since or self.sent_ms
+  return nil, check.error("timeout", ("send has not returned for %g s, so it gets no more until the program is started again"):format(
+    self.sink.deadline))
+end
+
 function Delivery:attempt(batch)
   self.sent_ms = core.sys.mono_ms()
   local n = #batch.items
-  local results, err = answer.judge(n, pcall(self.sink.send, self.sink, batch.items))
+  local results, err = self:send(batch.items)
   if not results and err.kind == "too_big" then
     if n > 1 then
       self.most = (n + 1) // 2
@@ -197,7 +213,7 @@ function Delivery:attempt(batch)
   end
   if self.box.failure or self.box.over then return end
   if not results then
-    if err.retryable or self.box.persistent then return self:back_off(err) end
+    if not self.hung and (err.retryable or self.box.persistent) then return self:back_off(err) end
     return self:stop("stopped", err.message)
   end
   local settled, again = self:settle(batch, results)

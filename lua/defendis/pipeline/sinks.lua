@@ -3,6 +3,9 @@ local core = require "defendis.core"
 local backfill = require "defendis.pipeline.backfill"
 local check = require "defendis.check"
 
+local DEADLINE_S <const> = 3600 -- for a send, and room for as many requests, each with all of its time
+local REQUESTS <const> = 40
+
 local sinks = {}
 
 -- Names of the files in defendis/sinks: the program carries a list; from the disk they are looked up.
@@ -76,8 +79,8 @@ local function limit(v, otherwise)
   return math.type(v) == "integer" and v > 0 and v or nil
 end
 
--- What is missing from a sink that was made, or nil.
-local function fault(sink)
+-- What is missing from a sink that was made, or nil. timeout: its option, or nil.
+local function fault(sink, timeout)
   if type(sink) ~= "table" then return "new returned no sink" end
   if not text(sink.name) then return "sink.name is not a line of text" end
   if type(sink.close) ~= "function" then return "sink:close is missing" end
@@ -89,6 +92,8 @@ local function fault(sink)
   local batch = sink.batch or {}
   sink.batch = { documents = limit(batch.documents, 500), bytes = limit(batch.bytes, 1 << 20) }
   if not sink.batch.documents or not sink.batch.bytes then return "sink.batch holds numbers of documents and bytes" end
+  sink.deadline = sink.deadline or DEADLINE_S + REQUESTS * (tonumber(timeout) or 0)
+  if type(sink.deadline) ~= "number" or sink.deadline <= 0 then return "sink.deadline is not a number of seconds" end
   if sink.wants and type(sink.wants) ~= "function" then return "sink.wants is not a function" end
 end
 
@@ -107,7 +112,7 @@ function sinks.make(entries, folder, path, past)
     if not sink and err then
       return refuse(nil, type(err) == "table" and err or check.error("config", ("%s: %s: %s"):format(path, e.name, tostring(err))))
     end
-    local problem = fault(sink)
+    local problem = fault(sink, e.options.timeout)
     problem = problem and ("%s: %s; see sinks/README.md"):format(e.name, problem)
       or seen[sink.name] and ("%s is listed twice"):format(sink.name)
     if problem then return refuse(sink, check.error("config", ("%s: the sink %s"):format(path, problem))) end

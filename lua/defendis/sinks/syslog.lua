@@ -1,7 +1,8 @@
 -- syslog.lua: sink that sends RFC 5424 messages over TCP or TLS with octet counting (RFC 6587, RFC 5425), as JSON, CEF or LEEF.
 --
 -- TCP tells nobody what the receiver has read. A batch counts when it was written and the receiver had not closed the connection
--- `confirm` seconds later. What a receiver that died had not read is sent again after a reconnect: the last MiB, at least a batch.
+-- `confirm` seconds later: with 1 s at most 2000 documents or a MiB a second. What a receiver that died had not read is
+-- sent again after a reconnect: the last MiB, at least a batch.
 local core = require "defendis.core"
 local cef = require "defendis.normalize.cef"
 local check = require "defendis.check"

@@ -4,18 +4,24 @@ local check = require "defendis.check"
 local endpoint = require "defendis.endpoint"
 local posting = require "defendis.posting"
 local secret = require "defendis.secret"
+local time = require "defendis.time"
 
 local webhook = {}
 webhook.GUARANTEE = "at least once, acknowledged by a 2xx; webhook-id is the document's id and the same in every attempt"
 
-webhook.OPTIONS = posting.options{ secrets = check.required(check.list(secret.check, 1)), query = endpoint.texts, token = secret.check }
+local function moment(v)
+  if type(v) ~= "string" or not time.parse(v) then return 'a day such as "2026-12-01", or a time, expected' end
+end
+
+webhook.OPTIONS = posting.options{ secrets = check.required(check.list(secret.check, 1)), old_until = moment, query = endpoint.texts,
+  token = secret.check }
 webhook.OPTIONS.max_attempts = nil -- each attempt needs a new signature, which only the next send makes
 
 local Sink = {}
 Sink.__index = Sink
 
---- options: url, to which query = {name = text} is added; secrets = what signs, all of them at once while one replaces another; token, sent
--- as a bearer's; and what posting.options has.
+--- options: url, to which query = {name = text} is added; secrets = what signs, all of them at once while one replaces another: the new one
+-- first, and from old_until on ("2026-12-01", UTC) only that; token, sent as a bearer's; and what posting.options has.
 function webhook.new(options, context)
   local mark = options.url:find "^%a+://[^/]+/." and "#" .. core.hash.sha256(options.url):sub(1, 8) or "" -- a path may be a secret
   local self, err = posting.new("webhook", options, context, { secret = options.token, max_attempts = 1 }, mark)
@@ -28,6 +34,7 @@ function webhook.new(options, context)
     end
   end
   self.secrets, self.query = options.secrets, options.query
+  self.old_until_ms = options.old_until and time.parse(options.old_until) or math.huge
   self.alerting, self.batch.documents = true, 20 -- one request each: what a crash repeats is what a batch had done
   return setmetatable(self, Sink)
 end
@@ -36,9 +43,10 @@ end
 local function id_of(doc) return doc.id:find "^[%w_-]+$" and #doc.id <= 200 and doc.id or core.hash.sha256(doc.id) end
 
 function Sink:headers(doc)
-  local id, now, signatures = id_of(doc), tostring(core.sys.wall_ms() // 1000), {}
+  local id, ms, signatures = id_of(doc), core.sys.wall_ms(), {}
+  local now = tostring(ms // 1000)
   local text = id .. "." .. now .. "." .. doc.json
-  for i, key in ipairs(self.secrets) do signatures[i] = "v1," .. key:sign(text) end
+  for i = 1, ms < self.old_until_ms and #self.secrets or 1 do signatures[i] = "v1," .. self.secrets[i]:sign(text) end
   return { ["webhook-id"] = id, ["webhook-timestamp"] = now, ["webhook-signature"] = table.concat(signatures, " ") }
 end
 
