@@ -112,7 +112,8 @@ describe("kill -9", function()
         local code, text = p:verify()
         assert.equal(0, code, case .. ": " .. text)
         local function same(sink, ids, found)
-          assert.is_true(table.concat(announced) == table.concat(ids), sink .. ": records differ: " .. case)
+          assert.is_true(table.concat(announced) == table.concat(ids), ("%s: %d records, not the %d announced: %s"):format(sink, #ids,
+            #announced, case))
           assert.is_true(table.concat(findings, "\n") == table.concat(found, "\n"), sink .. ": findings differ: " .. case)
         end
         same("jsonl", record_ids(p), sorted(p:lines "findings"))
