@@ -122,6 +122,7 @@ describe("kill -9", function()
         same("own", ids, found)
         assert.is_true(again <= BATCH * killed, ("%d documents came again after %d kills: %s"):format(again, killed, case))
         p, killed = nil, 0
+        run.clean() -- the folders of a thousand kills are many gigabytes
       end
     end
     print(("kill_spec: %d of %d kills met a running process, in %d rounds, an undisturbed run takes %.1f s (%s)"):format(hits, tries,
