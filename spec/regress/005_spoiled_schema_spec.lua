@@ -18,8 +18,8 @@ describe("a state whose schema is spoiled", function()
       for _, options in ipairs{ { exclusive = true }, { readonly = true } } do
         local s, err = store.open(path, options)
         assert.is_nil(s)
-        assert.equal(("state damaged: %s: database disk image is malformed; restore a backup or run `defendis state reset --all`")
-          :format(path), err.message)
+        assert.equal("state damaged: " .. path .. ": ", err.message:sub(1, #path + 17))
+        assert.truthy(err.message:find("; restore a backup or run `defendis state reset --all`", 1, true), err.message)
       end
       assert.equal(0, run.defendis(("state reset %s --all --yes"):format(path)).code)
       assert(store.open(path)):close()
