@@ -231,14 +231,32 @@ end
 
 local store = { TABLES = TABLES }
 
+-- SQLite's check passes over the text of a schema: a column of another name would only be found by the statement that asks for it.
+local SCHEMA <const> = "SELECT group_concat(name || sql) FROM (SELECT name, sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name)"
+local made
+local function is_as_made(db)
+  if not made then
+    local model <close> = assert(core.store.open(":memory:", { migrations = schema.MIGRATIONS }))
+    made = model:row(SCHEMA)
+  end
+  return db:row(SCHEMA) == made
+end
+
 -- store.open(path [, {exclusive=, readonly=}]) -> store, or nil, err; see core.store.open.
 function store.open(path, options)
   local o = { migrations = schema.MIGRATIONS }
   for key, value in pairs(options or {}) do o[key] = value end
   local db, err = core.store.open(path, o)
   if not db then return nil, err end
-  return setmetatable({ db = db, path = path, rule_keys = {}, rule_numbers = {}, last_event = {},
-    packer = core.events.packer() }, Store)
+  local ok, sound = pcall(is_as_made, db)
+  if ok and sound then
+    return setmetatable({ db = db, path = path, rule_keys = {}, rule_numbers = {}, last_event = {},
+      packer = core.events.packer() }, Store)
+  end
+  db:close()
+  if not ok then return nil, sound end
+  return nil, check.error("store", ("state damaged: %s: its tables are not as they were made; restore a backup or run "
+    .. "`defendis state reset --all`"):format(path))
 end
 
 -- store.discard(path) -> true, or nil, err: `state reset` of a state that is damaged; it is kept as PATH.old.

@@ -2,7 +2,8 @@
 
    DISK_DIR      the folder, absolute
    DISK_FAULT    power: what was not synced is there, gone or garbled. unsynced: the same on a disk that ignores syncs.
-                 kill: SIGKILL before the operation. torn: SIGKILL after half of it, if it writes; sends count for both.
+                 kill: SIGKILL before the operation. torn: SIGKILL after half of it, if it writes. For both what is sent over any
+                 socket counts too, by whatever call.
                  short: a write that takes half. A name such as ENOSPC: the operation fails with it; with + behind, all later ones too.
                  stop: SIGSTOP before the operation.
                  read: reads fail with EIO; these alone are counted then.
@@ -18,6 +19,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "disk.h"
@@ -165,9 +168,34 @@ HOOK int close(int fd) {
   return (int)syscall(SYS_close, fd);
 }
 
+/* A socket, while what is sent counts. */
+static int is_peer(int fd) {
+  int type;
+  socklen_t len = sizeof type;
+  return (mode == KILL || mode == TORN) && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+}
+
+static ssize_t send_message(int fd, const struct msghdr *m, int flags) {
+  if (is_peer(fd) && hit("send", "")) { /* torn */
+    struct iovec half = m->msg_iovlen > 0 ? *m->msg_iov : (struct iovec){NULL, 0};
+    half.iov_len /= 2;
+    struct msghdr part = *m;
+    part.msg_iov = &half, part.msg_iovlen = 1;
+    syscall(SYS_sendmsg, fd, &part, flags);
+    raise(SIGKILL);
+  }
+  return (ssize_t)syscall(SYS_sendmsg, fd, m, flags);
+}
+
+static ssize_t send_bytes(int fd, const void *bytes, size_t len, int flags) {
+  struct iovec v = {(void *)(uintptr_t)bytes, len};
+  return send_message(fd, &(struct msghdr){.msg_iov = &v, .msg_iovlen = 1}, flags);
+}
+
 /* at < 0: where the descriptor stands. */
 static ssize_t write_at(int fd, const void *bytes, size_t len, off_t at) {
   disk_node *n = node_of(fd);
+  if (n == NULL && at < 0 && is_peer(fd)) return send_bytes(fd, bytes, len, 0);
   if (n != NULL && mode != READ && hit("write", open_path[fd])) {
     if (mode == FAIL) return -1;
     if (mode == SHORT || mode == TORN) len -= len / 2;
@@ -261,14 +289,20 @@ HOOK int mkdir(const char *path, mode_t permissions) {
   return rc;
 }
 
-static void sends(void) {
-  if (mode != KILL && mode != TORN) return;
-  if (hit("send", "")) raise(SIGKILL);
+HOOK ssize_t send(int fd, const void *bytes, size_t len, int flags) { return send_bytes(fd, bytes, len, flags); }
+
+HOOK ssize_t sendto(int fd, const void *bytes, size_t len, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_len) {
+  struct iovec v = {(void *)(uintptr_t)bytes, len};
+  struct msghdr m = {.msg_name = (void *)(uintptr_t)to.__sockaddr__, .msg_namelen = to_len, .msg_iov = &v, .msg_iovlen = 1};
+  return send_message(fd, &m, flags);
 }
 
-HOOK ssize_t send(int fd, const void *bytes, size_t len, int flags) {
-  sends();
-  return (ssize_t)syscall(SYS_sendto, fd, bytes, len, flags, NULL, 0);
+HOOK ssize_t sendmsg(int fd, const struct msghdr *m, int flags) { return send_message(fd, m, flags); }
+
+HOOK ssize_t writev(int fd, const struct iovec *v, int n) {
+  if (node_of(fd) != NULL) abort(); /* not modelled */
+  if (!is_peer(fd)) return (ssize_t)syscall(SYS_writev, fd, v, n);
+  return send_message(fd, &(struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)n}, 0);
 }
 
 /* libc's own files write by a way that no hook sees: below the folder they go through the hooks. */

@@ -91,9 +91,16 @@ describe("opening a store", function()
       assert.equal(before, scratch.read(path))
     end)
 
+    it("makes in memory what the migrations make in a file, to compare with", function()
+      local s <close> = assert(core.store.open(":memory:", { migrations = { V1, V2 } }))
+      assert.equal("t u", (s:row "SELECT group_concat(name, ' ') FROM sqlite_schema"))
+      assert.equal(2, (s:row "PRAGMA user_version"))
+      assert.is_nil(core.store.open(":memory:", { readonly = true }))
+    end)
+
     it("refuses what is no file name, and a directory that is not there", function()
-      for _, name in ipairs{ "", ":memory:" } do
-        local s, err = core.store.open(name)
+      for _, name in ipairs{ "", ":memory:", ":other:" } do
+        local s, err = core.store.open(name, { exclusive = true })
         assert.is_nil(s)
         assert.equal("config", err.kind)
       end

@@ -75,7 +75,7 @@ describe("the state of a pipeline", function()
     each_flip(p.folder .. "/state.db", DAMAGES // 10, function(case)
       local got = whole:ingest(p)
       if got.code == 0 then
-        local problem = whole:problem(p)
+        local problem = whole:difference(p) -- a number in a row may be another now: the ledger may say so
         assert.is_nil(problem, case .. tostring(problem))
       else
         assert.equal(2, got.code, case .. got.err)

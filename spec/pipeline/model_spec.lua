@@ -13,7 +13,7 @@ local MOST <const> = 64
 local BATCH <const> = 4
 local HOUR <const> = 3600000
 
--- Two rules, one of them over the records of several days.
+-- Two rules, one of them over the records of several days; support/model.lua knows what they find.
 local RULES = [[return {
   rule{ id = "any", title = "Any", level = "low", dataset = "dataleaks.credentials", generate = true, match = function() return true end,
     tests = { { name = "a", record = {}, match = true } } },
@@ -112,7 +112,7 @@ local function records_of(self, query)
   local from, to, texts = core.api.days(query.fromDate), core.api.days(query.toDate), {}
   for _, v in ipairs(self.model.windows) do
     for _, id in ipairs(v.input == query.domain and v.day >= from and v.day < to and v.ids or {}) do
-      texts[#texts + 1] = world.record(id, v.day, ('"who":"%d","version":%d'):format(#texts % 2, self.version))
+      texts[#texts + 1] = world.record(id, v.day, ('"who":"%d","version":%d'):format(tonumber(id:match "%d$") % 2, self.version))
     end
   end
   return texts

@@ -87,9 +87,31 @@ function methods:audit(s)
   return ids
 end
 
+-- The rules are the spec's: a finding for each record, and one for the first three of one `who`, by time and id. What a finding stands
+-- on is what its id is made of.
+local function check_findings(self)
+  local records, of, wanted = {}, {}, {}
+  for i, line in ipairs(self[world.DATASET]) do records[i] = cjson.decode(line) end
+  table.sort(records, function(a, b) return a.leakedAt .. a.id < b.leakedAt .. b.id end)
+  for _, r in ipairs(records) do
+    of[r.who] = (of[r.who] or "many") .. " " .. r.id
+    wanted["any " .. r.id] = true
+    if of[r.who]:find "^many %S+ %S+ %S+$" then wanted[of[r.who]] = true end
+  end
+  for _, line in ipairs(self.findings) do
+    local f = cjson.decode(line)
+    local basis = f.rule.id
+    for _, e in ipairs(f.evidence) do basis = basis .. " " .. e.id end
+    assert(wanted[basis], "a finding too many: " .. basis)
+    wanted[basis] = nil
+  end
+  assert(not next(wanted), "no finding: " .. tostring(next(wanted)))
+end
+
 --- When all is quiet and the last run has ended.
 function methods:finish(s)
   local ids = self:audit(s)
+  check_findings(self)
   for _, v in ipairs(self.windows) do contains(ids, v.ids, "never came") end
   local problem = ledger.verify(s, { from = self.w.plan.since, to = self.w.plan.until_day }).problems[1]
   assert(not problem, problem and "ledger: " .. problem.message)

@@ -9,7 +9,7 @@ local sunk = {}
 local SOURCE = [[
 local check = require "defendis.check"
 local task = require "defendis.task"
--- What a kill left of a write was never acknowledged.
+-- What a kill left of a write was never acknowledged. By a rename: a kill in here must not cost the rest.
 local function whole_lines(path)
   local f = io.open(path, "rb")
   if not f then return end
@@ -17,9 +17,8 @@ local function whole_lines(path)
   if size > 0 and f:seek("end", -1) and f:read(1) ~= "\n" then
     f:seek "set"
     local kept = f:read("a"):match("^.*\n") or ""
-    f:close()
-    f = assert(io.open(path, "wb"))
-    f:write(kept)
+    local draft <close> = assert(io.open(path .. ".new", "wb"))
+    assert(draft:write(kept) and draft:flush() and os.rename(path .. ".new", path))
   end
   f:close()
 end

@@ -329,7 +329,8 @@ static void push_migrations(lua_State *L, df_store_opts *opts) {
 /* store.open(path [, {exclusive =, readonly =, migrations = {sql1, ...}, application_id =}]) -> store, or nil, err. Creates the
    file with mode 0600 and brings it from schema version i to i + 1 with migrations[i + 1], each in one transaction. exclusive:
    a second exclusive open is refused while this handle lives. readonly: nothing is created, migrated or written.
-   application_id: integer that marks files of another kind than states; a file with another mark is refused. */
+   application_id: integer that marks files of another kind than states; a file with another mark is refused. path ":memory:" with
+   neither: no file, but what the migrations make of nothing. */
 static int l_open(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   lua_settop(L, 2);

@@ -251,6 +251,8 @@ undo:
 }
 
 static int open_all(df_store *s, const df_store_opts *opts, df_error *err) {
+  if (strcmp(s->path, ":memory:") == 0 && !opts->exclusive && !opts->readonly)
+    return open_db(s, s->path, err) != 0 ? -1 : migrate(s, opts, 0, err);
   if (s->path[0] == '\0' || s->path[0] == ':') return df_fail(err, DF_CONFIG, "not a file name: '%.60s'", s->path);
   if (opts->exclusive && take_lock(s, err) != 0) return -1;
   int there = look(s, err);

@@ -31,7 +31,8 @@ typedef struct df_store_value {
 /* Opens the file, or creates it with mode 0600, and brings it to the newest schema: one transaction per migration, so
    that a crash leaves the old version or the new one. Refused (DF_STORE): a symbolic link, a file that others can read
    or write, another program's database, a newer schema, a second exclusive holder. A damaged, emptied or half-removed
-   state is an error that says so, never a fresh start. Durable: WAL with synchronous=FULL. */
+   state is an error that says so, never a fresh start. Durable: WAL with synchronous=FULL. ":memory:", neither exclusive nor
+   readonly, is no file: what the migrations make of nothing, to compare with. */
 int df_store_open(df_store **out, const char *path, const df_store_opts *opts, df_error *err);
 
 /* Frees all statements, rolls back what is open, gives the lock back. NULL is fine. */

@@ -29,12 +29,13 @@ local function about(doc)
   return names[1] and table.concat(out, " ") or doc.evidence and doc.evidence[1] and doc.evidence[1].id or ""
 end
 
+local function damaged(what)
+  error(check.error("store", ("state damaged: %s cannot be read; restore a backup or run `defendis state reset --all`"):format(what)))
+end
+
 local function finding_row(f)
   local doc = json.decode(f.doc)
-  if not doc then
-    error(check.error("store", ("state damaged: the finding %s cannot be read; restore a backup or run `defendis state reset --all`")
-      :format(f.id)))
-  end
+  if not doc then damaged("the finding " .. f.id) end
   return { f.level, time.format(f.time_ms), doc.title, about(doc), doc.evidence_total, correlation = doc.type == "correlation" }
 end
 
@@ -47,6 +48,7 @@ local function show_findings(store)
   end
   for _, k in ipairs(kinds) do
     for f in store:newest_findings(k.level, k.rule, SHOWN) do k[#k + 1] = finding_row(f) end
+    if not k[1] then damaged("a finding") end -- an index that leads elsewhere
     k.correlation = k[1].correlation
   end
   table.sort(kinds, by_weight)
