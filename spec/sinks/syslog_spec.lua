@@ -169,6 +169,7 @@ describe("the syslog sink", function()
     local seed = os.time()
     math.randomseed(seed)
     local sink, seen, closed, done = open(listener:port(), { confirm = 0.001 }), {}, 0, false
+    local calm = false -- a receiver that closes later than the last batch's `confirm` is not noticed any more
     local function receive()
       local conn, peer, text
       local function take()
@@ -182,7 +183,7 @@ describe("the syslog sink", function()
           conn, peer, text = sink.conn, listener:accept(), ""
         elseif peer then
           local what = math.random(8)
-          if what > 3 then
+          if what > 3 or calm then
             take()
           else
             if what == 3 then take() end
@@ -201,6 +202,7 @@ describe("the syslog sink", function()
       for first = 1, 10000, 100 do
         local batch = {}
         for i = 1, 100 do batch[i] = document(tostring(first + i - 1), '{"text":"' .. ("\xc3\xa9"):rep(i) .. '"}') end
+        calm = first > 9900
         while true do
           local ok, err = sink:send(batch)
           if ok then break end
