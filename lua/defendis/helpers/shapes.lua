@@ -3,7 +3,7 @@ local trim = require "defendis.helpers.trim"
 
 local shapes = {}
 
-local LONGEST_HASH <const> = 4096
+local SHORTEST_HASH <const>, LONGEST_HASH <const> = 26, 4096
 
 local HEX = { [32] = "md5", [40] = "sha1", [56] = "sha224", [64] = "sha256", [96] = "sha384", [128] = "sha512" }
 
@@ -36,7 +36,7 @@ function shapes.hash()
     --- What kind of hash a text has the shape of, or nil. 32 hexadecimal digits are "md5"; with capital letters only "ntlm?", for an
     -- NTLM hash looks the same; LM and NTLM joined by a colon are "ntlm".
     kind = function(text)
-      if type(text) ~= "string" or #text < 32 or #text > LONGEST_HASH then return nil end
+      if type(text) ~= "string" or #text < SHORTEST_HASH or #text > LONGEST_HASH then return nil end
       if HEX[#text] and not text:find("%X") then
         return #text == 32 and text:find("%u") and not text:find("%l") and "ntlm?" or HEX[#text]
       end
