@@ -20,4 +20,4 @@ local function helper(_, name)
   return made[name]
 end
 
-return setmetatable(defendis, { __index = helper })
+return setmetatable(defendis, { __index = helper, __metatable = false })

@@ -7,7 +7,7 @@ local h = made.all()
 
 describe("domain.registrable", function()
   -- what the list says of a rule, a wildcard, an exception, the private part, no rule, an international name
-  local CASES = { ["acme.com"] = "acme.com", ["a.b.acme.com"] = "acme.com", ["www.acme.co.uk"] = "acme.co.uk", 
+  local CASES = { ["acme.com"] = "acme.com", ["a.b.acme.com"] = "acme.com", ["www.acme.co.uk"] = "acme.co.uk",
       ["ACME.Co.UK."] = "acme.co.uk",
     ["x.b.c.ck"] = "b.c.ck", ["a.www.ck"] = "www.ck", ["a.city.kawasaki.jp"] = "city.kawasaki.jp",
     ["a.b.other.kawasaki.jp"] = "b.other.kawasaki.jp",

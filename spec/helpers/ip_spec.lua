@@ -23,6 +23,7 @@ describe("cidr.match", function()
       assert.is_true(h.cidr.match("2001:db8:1::", of))
       assert.is_false(h.cidr.match("192.0.3.7", of))
     end
+    assert.is_true(h.cidr.match("192.0.2.7", require("defendis.core").json.decode('["192.0.2.0/24"]')))
     assert.is_true(list:contains("10.255.255.255"))
     assert.is_false(h.cidr.list{}:contains("10.1.2.3"))
   end)

@@ -113,6 +113,20 @@ describe("re", function()
       return n]], { flags = "--memory 8M" }))
   end)
 
+  it("in a rule is a fault with file and line, at load and over its limit", function()
+    local rules, host = require "defendis.rules", require("defendis.pipeline.file").host()
+    local function load_text(text) return rules.load({ { name = "a.lua", text = text } }, host) end
+    local _, err = load_text("local x\nlocal p = re.new('(')")
+    assert.equal('a.lua:2: the pattern "(" is wrong at offset 1: missing closing parenthesis', err.message)
+    local set = assert(load_text([[local p = re.new("(a+)+$")
+      return rule{ id = "r", title = "t", level = "low", dataset = "d",
+        match = function(r)
+          return p:test(r.x) and true end }]]))
+    local result = set:apply("d", { x = ("a"):rep(50) .. "b" }, { id = "1", time = 0 })
+    assert.equal('a.lua:4: the pattern "(a+)+$" is over its limit of 5000000 steps; make it simpler', result.faults[1].message)
+    assert.same({}, set:apply("d", { x = "aaa" }, { id = "1", time = 0 }).faults)
+  end)
+
   it("of a script over the limit ends it with exit code 5", function()
     local code, err = playbook.failure([[return require("defendis").re.new("(a+)+$"):test(("a"):rep(50) .. "b")]])
     assert.equal(5, code)

@@ -41,7 +41,7 @@ end)
 
 describe("card.check", function()
   -- numbers that brands publish for tests
-  local GOOD = { ["4111111111111111"] = "visa", ["4222222222222"] = "visa", ["5555555555554444"] = "mastercard", 
+  local GOOD = { ["4111111111111111"] = "visa", ["4222222222222"] = "visa", ["5555555555554444"] = "mastercard",
     ["2223003122003222"] = "mastercard",
     ["378282246310005"] = "amex", ["6011111111111117"] = "discover", ["30569309025904"] = "diners", ["36227206271667"] = "diners",
     ["3530111333300000"] = "jcb", ["6205500000000000004"] = "unionpay", ["6759649826438453"] = "maestro", ["2200000000000004"] = "mir" }

@@ -32,6 +32,7 @@ static void give(void *block, void *data) {
   h->alloc(h->ud, head, n + HEAD, 0);
 }
 
+/* Frees the pattern; it cannot be used any more. */
 static int l_close(lua_State *L) {
   holder *h = luaL_checkudata(L, 1, REGEX);
   df_regex_free(h->regex);

@@ -126,7 +126,7 @@ function ip.cidr()
         return compiled:contains(address)
       end
       if type(networks) ~= "table" then error("cidr.match: a network or a list of them expected, got a " .. type(networks), 2) end
-      if getmetatable(networks) == false then return networks:contains(address) end
+      if networks.contains == list.contains then return networks:contains(address) end
       return compile(networks, "cidr.match"):contains(address)
     end,
   }
