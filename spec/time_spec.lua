@@ -118,3 +118,16 @@ describe("time.floor and time.parts", function()
     assert.same({ year = 1969, month = 12, day = 31, hour = 23, minute = 59, second = 59, ms = 999, weekday = 3 }, time.parts(-1))
   end)
 end)
+
+describe("what is read as a time or a span", function()
+  local made = require "helpers.made"
+
+  it("is nil with a short reason for anything", function()
+    assert.same({}, made.survivors(time.parse))
+    assert.same({}, made.survivors(time.span))
+    assert.same({}, made.survivors(function(v) return time.floor(0, v) end))
+    for _, v in ipairs(made.hostile()) do
+      if type(v) ~= "number" then assert.is_nil((time.of(v))) end
+    end
+  end)
+end)

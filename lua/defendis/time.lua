@@ -53,9 +53,11 @@ local function tail_ms(text, at)
   return sign == "+" and ms - offset or ms + offset
 end
 
+-- A text as messages show it.
+local function short(text) return (text:sub(1, 40):gsub("%c", "?")) end
+
 local function bad(text)
-  local shown = type(text) == "string" and '"' .. text:sub(1, 40):gsub("%c", "?") .. '"' or "a " .. type(text)
-  return nil, "not an ISO 8601 time: " .. shown
+  return nil, "not an ISO 8601 time: " .. (type(text) == "string" and '"' .. short(text) .. '"' or "a " .. type(text))
 end
 
 --- Unix milliseconds of "2026-01-31", "2026-01-31T12:00", "2026-01-31T12:00:00.123Z", also with +02:00 for the Z.
@@ -130,9 +132,9 @@ end
 function time.span(text)
   if type(text) ~= "string" then return nil, 'a span such as "24h" or "7d" expected, got a ' .. type(text) end
   local digits, unit = text:match("^(%d+)(%a+)$")
-  if not digits or #digits > 9 then return nil, format('a span such as "24h" or "7d" expected, got "%s"', text) end
+  if not digits or #digits > 9 then return nil, format('a span such as "24h" or "7d" expected, got "%s"', short(text)) end
   if not UNIT[unit] then
-    return nil, format('unknown unit "%s" in the span "%s", units: ms, s, m, h, d, w', unit, text)
+    return nil, format('unknown unit "%s" in the span "%s", units: ms, s, m, h, d, w', short(unit), short(text))
   end
   return math.tointeger(digits) * UNIT[unit]
 end
