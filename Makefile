@@ -101,7 +101,7 @@ asan: deps
 
 valgrind: deps
 	$(call need,command -v valgrind >/dev/null,valgrind)
-	@$(MAKE) -s BUILD=$(BUILD)/valgrind CFLAGS=-DDF_POOL_OFF UNDER="sh spec/support/valgrind.sh $(BUILD)/valgrind" test
+	@$(MAKE) -s BUILD=$(BUILD)/valgrind CFLAGS="-DDF_POOL_OFF -DDF_JIT_OFF" UNDER="sh spec/support/valgrind.sh $(BUILD)/valgrind" test
 
 # What only one target needs: $(call need,TEST,PACKAGES).
 need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(2)" >&2; exit 1; }; \

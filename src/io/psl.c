@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PSL_FUNCTIONS(X) X(load_file) X(registrable_domain)
+#define PSL_FUNCTIONS(X) X(load_file) X(free) X(registrable_domain)
 
 static struct {
 #define X(name) __typeof__(&psl_##name) name;
@@ -15,7 +15,7 @@ static struct {
 #undef X
 } api;
 
-static const psl_ctx_t *list; /* for the life of the process */
+static psl_ctx_t *list;
 static const char *load_error;
 
 static void load_list(void) {
@@ -42,6 +42,11 @@ static void load_list(void) {
   list = api.load_file("/usr/share/publicsuffix/public_suffix_list.dafsa");
   if (list == NULL) list = api.load_file("/usr/share/publicsuffix/public_suffix_list.dat");
   if (list == NULL) load_error = "there is no public suffix list; install the package publicsuffix";
+}
+
+/* Stock Lua unloads the module when a state closes, and with it what points to the list. */
+__attribute__((destructor)) static void forget(void) {
+  if (list != NULL) api.free(list);
 }
 
 int df_psl_registrable(const char **out, const char *host, df_error *err) {

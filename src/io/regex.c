@@ -111,7 +111,9 @@ int df_regex_new(df_regex **out, const char *pattern, size_t len, const df_regex
   r->memory = api.general_context_create(take, r->give, o->data);
   if (r->memory == NULL) goto no_memory;
   if (compile(r, pattern, len, flags, err) != 0) goto failed;
+#ifndef DF_JIT_OFF /* for valgrind, which does not understand what PCRE2 generates */
   if (o->jit) api.jit_compile(r->code, PCRE2_JIT_COMPLETE); /* a build without it has none: the interpreter does the same */
+#endif
   r->limits = api.match_context_create(r->memory);
   r->found = api.match_data_create_from_pattern(r->code, r->memory);
   if (r->limits == NULL || r->found == NULL) goto no_memory;
