@@ -88,11 +88,12 @@ local SPEC = {
 
 local function config(...) return nil, check.error("config", (...):format(select(2, ...))) end
 
-local function read(path)
+local function read(path, most)
   local f, problem = io.open(path, "rb")
   if not f then return config("cannot read %s", problem) end
-  local text = f:read("a")
+  local text = most and f:read(most + 1) or f:read("a") -- what is empty has no bytes to count
   f:close()
+  if most and text and #text > most then return config("%s is longer than %d MiB", path, most >> 20) end
   if not text then return config("%s is not a file", path) end
   return text
 end
@@ -129,9 +130,18 @@ local function parse_time(text)
   return time.parse(text)
 end
 
+-- A file for a lookup; an empty one too.
+local function read_table(path, most)
+  local text, err = read(path, most)
+  if not text then return nil, err.message end
+  return text
+end
+
 --- What the rules need from this program.
 function file.host()
-  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
+  return { read = read_table, decode = core.json.decode,
+    native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
+    uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.

@@ -4,6 +4,8 @@
 --   host = { uuid5  = function(namespace, name) -> text,
 --            null   = the JSON null value,
 --            array  = function(t) -> t, marked as a JSON array,
+--            native = the core's part of the helpers, see defendis.helpers (optional),
+--            read   = function(path, most) -> text, or nil and why; decode = JSON: for lookups (optional),
 --            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
@@ -74,11 +76,13 @@ end
 
 local function read(source, host, into)
   local made = { list = {}, by_object = {} }
-  local chunk, message = load(source.text, "@" .. source.name, "t", sandbox.new(constructors(source, made), host))
+  local env, close = sandbox.new(constructors(source, made), host, source.name)
+  local chunk, message = load(source.text, "@" .. source.name, "t", env)
   if not chunk then
     error(check.error("config", (message:gsub("%s*\n%s*", " "))), 0)
   end
   local ok, returned = pcall(chunk)
+  close()
   if not ok then error(check.error("config", fault.text(returned, source.name .. ":1")), 0) end
   collect(source, made, returned, into)
 end
