@@ -49,7 +49,7 @@ local kinds = {}
 function kinds.normalizer(set, def, test)
   local map = def.compiled.map
   local ok, doc = pcall(map, test.input)
-  if not ok then return fault.text(doc, fault.where(map)) end
+  if not ok then return fault.text(doc, def.compiled.where or fault.where(map)) end
   if type(doc) ~= "table" then return ("map returned %s, a table expected"):format(type(doc)) end
   local lines = difference(test.expect, doc, "", set.host.null, {})
   if #lines > 0 then return table.concat(lines, "\n") end

@@ -129,9 +129,25 @@ local function parse_time(text)
   return time.parse(text)
 end
 
+local function encode(value) return core.json.encode(value, { sort_keys = true }) end
+
+-- A compiled map, and the same as a function of a table.
+local function map(program)
+  local made = assert(core.map.new(program))
+  local buffer = core.json.buffer()
+  return made, function(record)
+    local page <close> = assert(core.json.page('{"data":[' .. assert(encode(record)) .. "]}"))
+    buffer:reset()
+    local ok, err = made:run(page, 1, buffer)
+    if not ok then error(err.message, 0) end
+    return assert(core.json.decode(buffer:text()))
+  end
+end
+
 --- What the rules need from this program.
 function file.host()
-  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
+  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
+    encode = encode, map = map }
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.

@@ -2,6 +2,7 @@
 --
 -- A rule is a pure function of the record: no files, no clock, no chance, no code from text. What a string method can
 -- still do (`("x"):rep(1e9)`) is bounded by the budgets of the state that runs the rules, not here.
+local expressions = require "defendis.normalize.expressions"
 local fields = require "defendis.normalize.fields"
 local ocsf = require "defendis.normalize.ocsf"
 local time = require "defendis.time"
@@ -48,6 +49,7 @@ function sandbox.new(constructors, host)
     return fields.get(record, keys, host.null)
   end
   for name, value in pairs(BASE) do env[name] = value end
+  expressions.add(env)
   for name, value in pairs(constructors) do env[name] = value end
   return env
 end
