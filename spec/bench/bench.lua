@@ -179,7 +179,8 @@ local function maps(sim)
   for i = 1, ROUNDS do
     local theirs = run.folder()
     assert(os.execute("mkdir " .. theirs .. "/peer"))
-    peer[i] = measure(1, sim.env, ("%s %speer.py %s/peer 1000 %s %s 10 %s"):format(PYTHON, HERE, theirs, SINCE, UNTIL, in_order(DOMAINS)))[1]
+    peer[i] = measure(1, sim.env, ("%s %speer.py %s/peer 1000 %s %s 10 %s"):format(PYTHON, HERE, theirs, SINCE, UNTIL,
+      in_order(DOMAINS)))[1]
     for k, way in ipairs(WAYS) do
       local folder = pipeline{ domains = DOMAINS, days = 10, page_size = 1000, rules = way[2] }
       times[k][i] = ingest(sim, folder)

@@ -27,7 +27,8 @@ local function refused(map, more)
   return err.message
 end
 
-local RECORD <const> = [[{"id":"r1","email":" Ann@Acme.Example ","n":42,"big":18446744073709551616,"f":1.50,"yes":true,"no":false,"none":null,
+local RECORD <const> = [[{"id":"r1","email":" Ann@Acme.Example ","n":42,"big":18446744073709551616,"f":1.50,"yes":true,"no":false,
+  "none":null,
   "url":"https://user:pw@VPN.acme.example:8443/a?b","at":"2026-01-05T10:00:00Z","tags":["b","a<"],"empty":[],"password":"S3cret!",
   "source":{"name":"redline","type":"stealer","deep":{"x":1,"y":2}},"list":[{"k":1,"z":9},null,{"k":2},{"q":3}]}]]
 
@@ -40,7 +41,8 @@ describe("a declarative map", function()
 
   it("writes what each expression says", function()
     for expression, json in pairs{
-      ['field "n"'] = "42", ['field "big"'] = "18446744073709551616", ['field "source.deep"'] = '{"x":1,"y":2}', ['field "tags[2]"'] = '"a\\u003c"',
+      ['field "n"'] = "42", ['field "big"'] = "18446744073709551616", ['field "source.deep"'] = '{"x":1,"y":2}',
+        ['field "tags[2]"'] = '"a\\u003c"',
       ['field{ "source", "type" }'] = '"stealer"', ['field "empty"'] = "[]", ['constant{ b = 1, a = {} }'] = '{"a":{},"b":1}',
       ['constant(null)'] = "null", ['"text"'] = '"text"', ['lower(trim "email")'] = '"ann@acme.example"', ['upper "id"'] = '"R1"',
       ['domain "email"'] = '"acme.example"', ['host "url"'] = '"vpn.acme.example"', ['scheme "url"'] = '"https"',
@@ -49,7 +51,8 @@ describe("a declarative map", function()
       ['lookup("n", { [42] = "a" })'] = '"a"', ['lookup("yes", { [true] = 1 })'] = "1", ['lookup("id", { x = 1 }, 0)'] = "0",
       ['lookup("id", { x = 1 }, lower "id")'] = '"r1"', ['first_of("none", "missing", "id")'] = '"r1"', ['len "password"'] = "7",
       ['len "tags"'] = "2", ['mask "password"'] = '"********"', ['join("tags", ", ")'] = '"b, a\\u003c"', ['join("id", ",")'] = '"r1"',
-      ['split("source.name", "l", 2)'] = '"ine"', ['text "n"'] = '"42"', ['number(split("at", "T", 1))'] = nil, ['number(text "f")'] = "1.50",
+      ['split("source.name", "l", 2)'] = '"ine"', ['text "n"'] = '"42"', ['number(split("at", "T", 1))'] = nil,
+        ['number(text "f")'] = "1.50",
       ['equals("source.type", "a", "stealer")'] = "true", ['absent "none"'] = "true", ['absent "id"'] = "false",
       ['when("none", 1, 2)'] = "2", ['when("no", 1, field "id")'] = '"r1"', ['when("source", { a = 1, b = field "none" })'] = '{"a":1}',
       ['when(equals("n", 42), "x")'] = '"x"', ['each("tags", upper ".")'] = '["B","A\\u003c"]',
@@ -63,7 +66,8 @@ describe("a declarative map", function()
   end)
 
   it("leaves out what the record does not have, and objects and lists that would be empty", function()
-    for _, expression in ipairs{ 'field "none"', 'field "id.x"', 'field "tags[3]"', 'field "tags.x"', 'lower "source"', 'millis "id"', 'iso "id"',
+    for _, expression in ipairs{ 'field "none"', 'field "id.x"', 'field "tags[3]"', 'field "tags.x"', 'lower "source"', 'millis "id"',
+      'iso "id"',
       'host "none"', 'domain "id"', 'scheme "id"', 'concat("a", field "none")', 'lookup("id", { x = 1 })', 'when("no", 1)',
       'split("id", "1", 3)', 'number "id"', 'mask "none"', 'hmac "none"', 'join("empty", ",")', 'each("empty", 1)', 'each("none", 1)',
       'each("list", { x = field "x" })', 'fn(function() return nil end)', 'fn(function() return null end)', '{ a = { b = field "none" } }',
@@ -79,8 +83,10 @@ describe("a declarative map", function()
   end)
 
   it("reads times as Lua rules read them", function()
-    for _, text in ipairs{ "2026-01-31", "2026-01-31T12:00", "2026-01-31T12:00:00.5Z", "2026-01-31 12:00:60", "2026-01-31t12:00:00,123456+02:00",
-      "2026-01-31T12:00:00-0130", "2026-01-31T12:00+05", "2026-02-30", "2026-01-31T24:00:00Z", "2026-01-31T12", "2026-01-31T12:00.5Z", "soon", "",
+    for _, text in ipairs{ "2026-01-31", "2026-01-31T12:00", "2026-01-31T12:00:00.5Z", "2026-01-31 12:00:60",
+      "2026-01-31t12:00:00,123456+02:00",
+      "2026-01-31T12:00:00-0130", "2026-01-31T12:00+05", "2026-02-30", "2026-01-31T24:00:00Z", "2026-01-31T12", "2026-01-31T12:00.5Z",
+        "soon", "",
       "2026-01-31T12:00:00.Z", "2026-01-31T12:00:00+2:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z" } do
       local ms = require("defendis.time").parse(text)
       assert.equal(ms and ('{"v":%d}'):format(ms) or nil, (written('{ v = millis "t" }', ('{"t":"%s"}'):format(text))), text)
@@ -91,7 +97,8 @@ describe("a declarative map", function()
   end)
 
   it("finds the host in what is no proper URL", function()
-    for url, name in pairs{ ["acme.example/login"] = "acme.example", ["android://hash==@com.app.x/"] = "com.app.x", ["http://[::1]:80/"] = "::1",
+    for url, name in pairs{ ["acme.example/login"] = "acme.example", ["android://hash==@com.app.x/"] = "com.app.x",
+      ["http://[::1]:80/"] = "::1",
       [" HTTP://A.example "] = "a.example", ["a@b@c.example:1"] = "c.example", ["x.example?u=http://y"] = "x.example" } do
       assert.equal(('{"v":"%s"}'):format(name), (written('{ v = host "u" }', ('{"u":"%s"}'):format(url))), url)
     end
@@ -101,7 +108,8 @@ describe("a declarative map", function()
   end)
 
   it("copies values as the encoder would write them", function()
-    local VALUES = { '"é\\u00e9\\ud83d\\udd11\\ud800"', '"\\u0000\\n\\u2028/\\/"', "[[],{},null,[1,[true]]]", '{"a":{"b":[{}]},"\\u0061b":"x"}',
+    local VALUES = { '"é\\u00e9\\ud83d\\udd11\\ud800"', '"\\u0000\\n\\u2028/\\/"', "[[],{},null,[1,[true]]]",
+      '{"a":{"b":[{}]},"\\u0061b":"x"}',
       "-0.5", "9007199254740993", "true", '"' .. ("x<"):rep(3000) .. '"', '{ "a" : [ 1 , 2 ] }' }
     for _, value in ipairs(VALUES) do
       local plain = assert(core.json.encode(core.json.decode(value), { sort_keys = true }))
@@ -121,21 +129,26 @@ describe("a declarative map", function()
   end)
 
   it("meets names that are written with escapes or in other scripts", function()
-    assert.equal('{"v":1,"w":2}', (written('{ v = field "ключ", w = field "plain" }', '{"\\u043a\\u043b\\u044e\\u0447":1,"pl\\u0061in":2}')))
+    assert.equal('{"v":1,"w":2}', (written('{ v = field "ключ", w = field "plain" }',
+      '{"\\u043a\\u043b\\u044e\\u0447":1,"pl\\u0061in":2}')))
   end)
 
   it("puts the rest of the record into unmapped, without what is sensitive", function()
     local map = '{ id = field "id", t = field "source.type", d = when("source.deep", 1), unmapped = { n = 1, yes = "mine" } }'
-    local text = written(map, [[{"id":1,"n":5,"NONE":null,"yes":2,"source":{"type":"a","name":"b","deep":{"x":1,"PassWord":"p"}},"password":"p",
+    local text = written(map,
+      [[{"id":1,"n":5,"NONE":null,"yes":2,"source":{"type":"a","name":"b","deep":{"x":1,"PassWord":"p"}},"password":"p",
       "l":[{"cvv":1,"k":2}],"s":{"type":3}}]], "unmapped = true,")
-    assert.equal('{"d":1,"id":1,"t":"a","unmapped":{"n":1,"yes":"mine","source":{"name":"b","deep":{"x":1}},"l":[{"k":2}],"s":{"type":3}}}', text)
+    assert.equal(
+      '{"d":1,"id":1,"t":"a","unmapped":{"n":1,"yes":"mine","source":{"name":"b","deep":{"x":1}},"l":[{"k":2}],"s":{"type":3}}}', text)
     assert.equal('{"id":1}', (written('{ id = field "id" }', '{"id":1,"password":"p"}', "unmapped = true,")))
-    assert.equal('{"id":1,"unmapped":{"source":"text"}}', (written('{ id = field "id", t = field "source.type" }', '{"id":1,"source":"text"}',
+    assert.equal('{"id":1,"unmapped":{"source":"text"}}', (written('{ id = field "id", t = field "source.type" }',
+      '{"id":1,"source":"text"}',
       "unmapped = true,")))
   end)
 
   it("refuses to copy or compare what is sensitive", function()
-    for _, e in ipairs{ 'field "password"', 'lower "a.PassWord"', 'concat(field "password")', 'lookup("cvv", { a = 1 })', 'equals("password", "x")',
+    for _, e in ipairs{ 'field "password"', 'lower "a.PassWord"', 'concat(field "password")', 'lookup("cvv", { a = 1 })',
+      'equals("password", "x")',
       'each("cards", { n = field "cardNumber" })', 'join("token", "")', 'when("id", field "password")' } do
       assert.matches("is sensitive: use mask or hmac", refused("{ v = " .. e .. " }"))
     end
@@ -153,11 +166,16 @@ describe("a declarative map", function()
     assert.equal('m.lua:2: field "map.a.b.x": "x" is written twice', refused '{\n ["a.b"] = { x = 1 },\n a = { b = { x = 2 } } }')
     for map, message in pairs{
       ['{ v = lower(5) }'] = "lower: a path or an expression expected, got a number", ['{ v = field "a..b" }'] = "a path such as",
-      ['{ v = field "a[0]" }'] = "counted from 1", ['{ v = lookup("a", {}) }'] = "a table of values expected", ['{ v = {} }'] = "an empty table",
-      ['{ v = function() end }'] = "a Lua function stands in fn", ['{ v = concat("a", fn(function() end)) }'] = "fn stands for a whole value",
-      ['{ v = lower(each("a", 1)) }'] = "each stands for a whole value", ['{ v = field "." }'] = "element of a list", ['{ ["a."] = 1 }'] = "no path of names",
-      ['{ v = constant(function() end) }'] = "a constant: cannot encode", ['lower "x"'] = "a function%(record%) or a table", ['"x"'] = "a function%(record%) or a table",
-      ['{ v = when("a") }'] = "what to write is missing", ['{ v = millis("a", "h") }'] = "the unit of numbers", ['{ v = split("a", "", 1) }'] = "a separator" } do
+      ['{ v = field "a[0]" }'] = "counted from 1", ['{ v = lookup("a", {}) }'] = "a table of values expected",
+        ['{ v = {} }'] = "an empty table",
+      ['{ v = function() end }'] = "a Lua function stands in fn",
+        ['{ v = concat("a", fn(function() end)) }'] = "fn stands for a whole value",
+      ['{ v = lower(each("a", 1)) }'] = "each stands for a whole value", ['{ v = field "." }'] = "element of a list",
+        ['{ ["a."] = 1 }'] = "no path of names",
+      ['{ v = constant(function() end) }'] = "a constant: cannot encode", ['lower "x"'] = "a function%(record%) or a table",
+        ['"x"'] = "a function%(record%) or a table",
+      ['{ v = when("a") }'] = "what to write is missing", ['{ v = millis("a", "h") }'] = "the unit of numbers",
+        ['{ v = split("a", "", 1) }'] = "a separator" } do
       assert.matches("^m.lua:1: .*" .. message, refused(map), map)
     end
     assert.matches('field "target": this is for declarative maps', refused("function() end", 'target = "ocsf:2004",'))
@@ -167,29 +185,35 @@ describe("a declarative map", function()
   it("is checked against its target, which fills in what it implies", function()
     local types = { time = "timestamp", class_uid = "integer", ["user.name"] = "string", user = "object", tags = "list" }
     package.loaded[TARGETS] = { get = function(name)
-      return name == "ocsf:9" and { name = name, version = "1", required = { "time", "user.name" }, defaults = { class_uid = 9, ["meta.v"] = "1" },
+      return name == "ocsf:9" and { name = name, version = "1", required = { "time", "user.name" }, defaults = { class_uid = 9,
+        ["meta.v"] = "1" },
         type_of = function(path) return types[path] end,
         check = function(path) if path == "usr" then return 'unknown attribute "usr", nearest attribute "user"' end end } or nil
     end }
     local function more(map) return load_map(map, "target = 'ocsf:9',\n") end
     local function message(map) return select(2, more(map)).message end
-    assert.equal('m.lua:3: field "map.usr": unknown attribute "usr", nearest attribute "user"', message '{ time = 1,\n usr = 1, ["user.name"] = "a" }')
+    assert.equal('m.lua:3: field "map.usr": unknown attribute "usr", nearest attribute "user"',
+      message '{ time = 1,\n usr = 1, ["user.name"] = "a" }')
     assert.equal('m.lua:2: field "map": ocsf:9 requires "user.name", which the map does not write', message '{ time = 1 }')
-    assert.matches('field "map.user.name": user.name is a string in ocsf:9, got an integer', message '{ time = 1, ["user.name"] = len "id" }')
+    assert.matches('field "map.user.name": user.name is a string in ocsf:9, got an integer',
+      message '{ time = 1, ["user.name"] = len "id" }')
     assert.matches('time is a timestamp in ocsf:9, got a boolean', message '{ time = true, ["user.name"] = "a" }')
     assert.matches('user is an object', message '{ time = 1, user = "a" }')
     local map = '{ time = millis "at", ["user.name"] = field "who" }'
     assert.equal('{"class_uid":9,"meta":{"v":"1"},"time":0,"unmapped":{"x":1},"user":{"name":"a"}}',
       (written(map, '{"at":"1970-01-01","who":"a","x":1}', "target = 'ocsf:9',")))
-    assert.equal("ocsf:9 requires user.name, for which the record has no value", select(2, written(map, '{"at":"1970-01-01"}', "target = 'ocsf:9',")))
+    assert.equal("ocsf:9 requires user.name, for which the record has no value", select(2, written(map, '{"at":"1970-01-01"}',
+      "target = 'ocsf:9',")))
     assert.equal('{"class_uid":9,"meta":{"v":"1"},"time":0,"user":{"name":"a"}}',
       (written(map, '{"at":"1970-01-01","who":"a","x":1}', "target = 'ocsf:9', unmapped = false,")))
   end)
 
   it("tells what of a record nothing reads", function()
     local map = require "defendis.normalize.map"
-    local set = assert(load_map [[{ a = field "a", b = field "b.x", c = each("c", { k = field "k" }), d = when("d", 1), e = when(equals("e", 1), 1) }]])
-    local lost = map.lost(set:normalizer("d").read, { a = { z = 1 }, b = { x = 1, y = 2 }, c = { { k = 1, l = 2 } }, d = { q = 1 }, e = 1, f = 1 })
+    local set = assert(load_map [[{ a = field "a", b = field "b.x", c = each("c", { k = field "k" }), d = when("d", 1),
+      e = when(equals("e", 1), 1) }]])
+    local lost = map.lost(set:normalizer("d").read, { a = { z = 1 }, b = { x = 1, y = 2 }, c = { { k = 1, l = 2 } }, d = { q = 1 }, e = 1,
+      f = 1 })
     assert.same({ ["b.y"] = true, ["c.l"] = true, d = true, f = true }, lost)
   end)
 

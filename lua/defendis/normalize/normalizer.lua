@@ -21,7 +21,8 @@ local SPEC = {
   time = check.text,
   id_field = check.text,
   map = check.required(function(v)
-    if type(v) ~= "function" and (type(v) ~= "table" or expressions.is(v)) then return "a function(record) or a table of fields expected" end
+    if type(v) == "function" or type(v) == "table" and not expressions.is(v) then return end
+    return "a function(record) or a table of fields expected"
   end),
   target = check.text,
   unmapped = check.boolean,

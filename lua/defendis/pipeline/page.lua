@@ -58,7 +58,8 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
   if label then program = nil end -- a label is put on a table
   for k = first, last do
     local f = fresh[k]
-    local record, result, ok, err = (looked or not program) and page:record(f.index), nil, nil, nil
+    local record = (looked or not program) and page:record(f.index)
+    local result, ok, err
     meta.id, meta.time = f.id, f.time
     if program then
       result = set:look(dataset, record, meta)
