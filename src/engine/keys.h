@@ -26,6 +26,7 @@ int df_keys_find(const df_keys *set, const char *text, size_t len);
 /* The same without regard to ASCII case; the set's texts are in lower case. */
 int df_keys_find_lower(const df_keys *set, const char *text, size_t len);
 
+/* Frees the set, not its texts; it is then empty. */
 void df_keys_free(df_keys *set);
 
 #endif

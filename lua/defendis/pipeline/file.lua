@@ -144,10 +144,16 @@ local function map(program)
   end
 end
 
+-- Names of fields that no document has as they are, or nil.
+local function sensitive(name)
+  local entry = catalog.dataset(name)
+  return entry and entry.sensitive
+end
+
 --- What the rules need from this program.
 function file.host()
   return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
-    encode = encode, map = map }
+    encode = encode, map = map, sensitive = sensitive }
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
