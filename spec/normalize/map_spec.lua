@@ -2,6 +2,7 @@
 local core = require "defendis.core"
 local file = require "defendis.pipeline.file"
 local rules = require "defendis.rules"
+local run = require "support.run"
 
 local TARGETS <const> = "defendis.normalize.targets"
 local host
@@ -160,6 +161,15 @@ describe("a declarative map", function()
   it("refuses hmac without a key", function()
     host.hmac_key = nil
     assert.equal('m.lua:1: field "map.v": hmac needs a key, and none is configured', refused '{ v = hmac "password" }')
+  end)
+
+  it("takes the key of hmac from a secret too", function()
+    local path = run.write(run.folder() .. "/key", "key\n")
+    assert(os.execute("chmod 600 " .. path))
+    local key <close> = assert(core.secret.file(path))
+    host.hmac_key = key
+    assert.equal('{"v":"' .. core.hash.hmac_sha256("key", "S3cret!") .. '"}', (written('{ v = hmac "password" }', RECORD)))
+    run.clean()
   end)
 
   it("names line and field of what cannot be meant", function()

@@ -53,7 +53,20 @@ static int32_t *read_code(lua_State *L, size_t *n) {
   return code;
 }
 
-/* map.new{code = integers, texts = strings, functions = array, key = text of HMACs or nil}: a map, or nil and an error. What the
+/* The key of HMACs, text or secret, anchored in the program. */
+static df_span read_key(lua_State *L) {
+  df_span key = {0};
+  int type = lua_getfield(L, 1, "key"); /* [..., key] */
+  if (type == LUA_TUSERDATA) {
+    const df_secret *s = df_opt_secret(L, 1, "key");
+    key = (df_span){df_secret_bytes(s), df_secret_length(s)};
+  } else if (type != LUA_TNIL) {
+    key.bytes = luaL_checklstring(L, -1, &key.len);
+  }
+  return key;
+}
+
+/* map.new{code = integers, texts = strings, functions = array, key = of HMACs, a text or a secret, or nil}: a map, or nil and an error. What the
    integers say: defendis/normalize/program.lua. */
 static int l_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -64,7 +77,7 @@ static int l_new(lua_State *L) {
   p.texts = read_texts(L, &p.text_count);
   lua_getfield(L, 1, "code"); /* [program, texts, u, code] */
   p.code = read_code(L, &p.len);
-  if (lua_getfield(L, 1, "key") != LUA_TNIL) p.key.bytes = luaL_checklstring(L, -1, &p.key.len); /* [..., key] */
+  p.key = read_key(L);        /* [..., key] */
   map *m = lua_newuserdatauv(L, sizeof *m, 1); /* [..., map] */
   m->map = NULL;
   luaL_setmetatable(L, MAP);        /* [..., map] */

@@ -2,7 +2,7 @@
 --
 --   map.compile(options, host) -> { program = for core.map.new, read = what the program reads } | nil, message, path
 --     options: of a normalizer; host.encode(value) -> JSON text; host.sensitive(dataset) -> names whose values are never copied, or nil;
---     host.hmac_key = text or nil; host.null
+--     host.hmac_key = text or secret, or nil; host.null
 --   map.lost(read, record) -> set of dotted paths of the record that nothing reads
 local expressions = require "defendis.normalize.expressions"
 local program = require "defendis.normalize.program"
