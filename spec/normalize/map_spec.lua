@@ -198,7 +198,7 @@ describe("a declarative map", function()
       return name == "ocsf:9" and { name = name, version = "1", required = { "time", "user.name" }, defaults = { class_uid = 9,
         ["meta.v"] = "1" },
         type_of = function(path) return types[path] end,
-        check = function(path) if path == "usr" then return 'unknown attribute "usr", nearest attribute "user"' end end } or nil
+        check = function(path) if path:find "usr$" then return 'unknown attribute "usr", nearest attribute "user"' end end } or nil
     end }
     local function more(map) return load_map(map, "target = 'ocsf:9',\n") end
     local function message(map) return select(2, more(map)).message end
@@ -208,6 +208,8 @@ describe("a declarative map", function()
     assert.matches('field "map.user.name": user.name is a string in ocsf:9, got an integer',
       message '{ time = 1, ["user.name"] = len "id" }')
     assert.matches('time is a timestamp in ocsf:9, got a boolean', message '{ time = true, ["user.name"] = "a" }')
+    assert.matches('field "map.tags%[1%].usr": unknown attribute "usr"', message '{ time = 1, ["user.name"] = "a", tags = { { usr = 1 } } }')
+    assert.matches('unknown attribute "usr"', message '{ time = 1, ["user.name"] = "a", tags = each("l", when("x", { usr = 1 })) }')
     assert.matches('user is an object', message '{ time = 1, user = "a" }')
     local map = '{ time = millis "at", ["user.name"] = field "who" }'
     assert.equal('{"class_uid":9,"meta":{"v":"1"},"time":0,"unmapped":{"x":1},"user":{"name":"a"}}',

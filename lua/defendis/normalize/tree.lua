@@ -128,23 +128,23 @@ local function check_type(target, node, path, null)
   end
 end
 
-local function check_node(target, node, path, null)
+-- inside: of a list, or of what is written on a condition: the path itself was looked at.
+local function check_node(target, node, path, null, inside)
   if path == "unmapped" then return end
-  local problem = path ~= "" and target.check(path)
-  if problem then tree.fault(node.at, problem) end
-  if path ~= "" then check_type(target, node, path, null) end
+  if path ~= "" and not inside then
+    local problem = target.check(path)
+    if problem then tree.fault(node.at, problem) end
+    check_type(target, node, path, null)
+  end
   if node.kind == "object" then
     for _, name in ipairs(sorted(node.members)) do
       check_node(target, node.members[name], path == "" and name or path .. "." .. name, null)
     end
   elseif node.kind == "list" then
-    for _, element in ipairs(node) do
-      if element.kind == "object" then check_node(target, element, path, null) end
-    end
+    for _, element in ipairs(node) do check_node(target, element, path, null, true) end
   elseif node.expression and (node.expression.op == "when" or node.expression.op == "each") then
     for _, what in ipairs{ node.expression.what, node.expression.otherwise } do
-      local inner = tree.of(what, node.at, null)
-      if inner.kind == "object" then check_node(target, inner, path, null) end
+      check_node(target, tree.of(what, node.at, null), path, null, true)
     end
   end
 end
