@@ -208,7 +208,8 @@ describe("a declarative map", function()
     assert.matches('field "map.user.name": user.name is a string in ocsf:9, got an integer',
       message '{ time = 1, ["user.name"] = len "id" }')
     assert.matches('time is a timestamp in ocsf:9, got a boolean', message '{ time = true, ["user.name"] = "a" }')
-    assert.matches('field "map.tags%[1%].usr": unknown attribute "usr"', message '{ time = 1, ["user.name"] = "a", tags = { { usr = 1 } } }')
+    assert.matches('field "map.tags%[1%].usr": unknown attribute "usr"',
+      message '{ time = 1, ["user.name"] = "a", tags = { { usr = 1 } } }')
     assert.matches('unknown attribute "usr"', message '{ time = 1, ["user.name"] = "a", tags = each("l", when("x", { usr = 1 })) }')
     assert.matches('user is an object', message '{ time = 1, user = "a" }')
     local map = '{ time = millis "at", ["user.name"] = field "who" }'
