@@ -3,6 +3,7 @@
 --   local report = ruletest.run(set, { filter = "text" })
 --     -> { passed, failed, tests = { { file, line, rule, name, ok, message } } }
 --   local xml = ruletest.junit(report)
+--   local lost = ruletest.loss(set)
 --
 -- normalizer   input -> expect: every field of `expect` is in the document with that value, lists are compared whole;
 --              null stands for null or not there
@@ -12,6 +13,7 @@
 --              event says which: { dataset = "...", record = {...} }. `findings` is how many come out.
 -- A rule or correlation without a positive and a negative test, or a normalizer without a test, fails as well.
 local fault = require "defendis.rules.fault"
+local declared = require "defendis.normalize.map"
 
 local ruletest = {}
 
@@ -49,7 +51,7 @@ local kinds = {}
 function kinds.normalizer(set, def, test)
   local map = def.compiled.map
   local ok, doc = pcall(map, test.input)
-  if not ok then return fault.text(doc, fault.where(map)) end
+  if not ok then return fault.text(doc, def.compiled.where or fault.where(map)) end
   if type(doc) ~= "table" then return ("map returned %s, a table expected"):format(type(doc)) end
   local lines = difference(test.expect, doc, "", set.host.null, {})
   if #lines > 0 then return table.concat(lines, "\n") end
@@ -176,6 +178,23 @@ function ruletest.run(set, options)
     if missing then record(def, "has tests", ("%s:%d: %s"):format(def.file, def.line, missing)) end
   end
   return report
+end
+
+--- What declarative maps leave out: array of {dataset, rule, fields = sorted paths in the tests' inputs that no expression reads}.
+function ruletest.loss(set)
+  local out = {}
+  for _, def in ipairs(set.definitions) do
+    if def.kind == "normalizer" and def.compiled.read then
+      local seen, entry = {}, { dataset = def.compiled.dataset, rule = def.id, fields = set.host.array{} }
+      for _, test in ipairs(def.options.tests or {}) do
+        for path in pairs(declared.lost(def.compiled.read, test.input)) do seen[path] = true end
+      end
+      for path in pairs(seen) do entry.fields[#entry.fields + 1] = path end
+      table.sort(entry.fields)
+      out[#out + 1] = entry
+    end
+  end
+  return out
 end
 
 local ESCAPES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["\n"] = "&#10;" }

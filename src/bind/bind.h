@@ -30,6 +30,7 @@ int df_open_connection(lua_State *L);
 int df_open_events(lua_State *L);
 int df_open_names(lua_State *L);
 int df_open_regex(lua_State *L);
+int df_open_map(lua_State *L);
 
 /* Pushes nil and an error table {kind, message, status, request_id, attempts, retryable, retry_at} that prints as its
    message. Returns 2. */

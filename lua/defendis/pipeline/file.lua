@@ -137,9 +137,30 @@ local function read_table(path, most)
   return text
 end
 
+local function encode(value) return core.json.encode(value, { sort_keys = true }) end
+
+-- A compiled map, and the same as a function of a table.
+local function map(program)
+  local made = assert(core.map.new(program))
+  local buffer = core.json.buffer()
+  return made, function(record)
+    local page <close> = assert(core.json.page('{"data":[' .. assert(encode(record)) .. "]}"))
+    buffer:reset()
+    local ok, err = made:run(page, 1, buffer)
+    if not ok then error(err.message, 0) end
+    return assert(core.json.decode(buffer:text()))
+  end
+end
+
+-- Names of fields that no document has as they are, or nil.
+local function sensitive(name)
+  local entry = catalog.dataset(name)
+  return entry and entry.sensitive
+end
+
 --- What the rules need from this program.
 function file.host()
-  return { read = read_table, decode = core.json.decode,
+  return { read = read_table, decode = core.json.decode, encode = encode, map = map, sensitive = sensitive,
     native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
     uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
 end

@@ -54,14 +54,23 @@ end
 -- Returns their events in one list, as set:apply gives those of one record.
 function page_work.run(set, dataset, page, fresh, first, last, out)
   local documents, events, meta, label = out.documents, { n = 0 }, {}, out.label
+  local program, looked = set:program(dataset)
+  if label then program = nil end -- a label is put on a table
   for k = first, last do
     local f = fresh[k]
-    local record = page:record(f.index)
+    local record = (looked or not program) and page:record(f.index)
+    local result, ok, err
     meta.id, meta.time = f.id, f.time
-    local result = set:apply(dataset, record, meta)
-    local ok, err = result.doc ~= nil, result.fault
-    if ok and label then label(result.doc) end
-    if ok then ok, err = documents:encode(result.doc) end
+    if program then
+      result = set:look(dataset, record, meta)
+      ok, err = program:run(page, f.index, documents)
+      if not ok then err.rule = set:normalizer(dataset).id end
+    else
+      result = set:apply(dataset, record, meta)
+      ok, err = result.doc ~= nil, result.fault
+      if ok and label then label(result.doc) end
+      if ok then ok, err = documents:encode(result.doc) end
+    end
     if ok then
       documents:add("\n")
       out.normalized = out.normalized + 1

@@ -6,6 +6,8 @@
 --            array  = function(t) -> t, marked as a JSON array,
 --            native = the core's part of the helpers, see defendis.helpers (optional),
 --            read   = function(path, most) -> text, or nil and why; decode = JSON: for lookups (optional),
+--            encode = function(value) -> JSON text, map = function(program) -> {run}, function(record) -> document: for declarative maps,
+--            with hmac_key and sensitive, see normalize/map.lua (optional)
 --            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
@@ -91,7 +93,9 @@ local function compile(def, host)
   local message, path = KINDS[def.kind].validate(def.options)
   if message then refuse_definition(def, message, path) end
   def.id = def.options.id
-  def.compiled = KINDS[def.kind].compile(def.options, host.null)
+  def.compiled, message, path = KINDS[def.kind].compile(def.options, host.null, host)
+  if message then refuse_definition(def, message, path) end
+  if def.compiled.program then def.compiled.where = ("%s:%d"):format(def.file, def.line) end
   if def.compiled.tags then def.compiled.tags = host.array{ table.unpack(def.compiled.tags) } end
 end
 

@@ -2,6 +2,7 @@
 --
 -- A rule is a pure function of the record: no files, no clock, no chance, no code from text. What a string method can
 -- still do (`("x"):rep(1e9)`) is bounded by the budgets of the state that runs the rules, not here.
+local expressions = require "defendis.normalize.expressions"
 local helpers = require "defendis.helpers"
 local lookup = require "defendis.helpers.lookup"
 local fields = require "defendis.normalize.fields"
@@ -55,6 +56,7 @@ function sandbox.new(constructors, host, file)
   for name, value in pairs(helpers.new(host.native)) do env[name] = value end
   local close
   env.lookup, close = lookup.new(file, host)
+  expressions.add(env)
   for name, value in pairs(constructors) do env[name] = value end
   return env, close
 end

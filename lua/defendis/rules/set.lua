@@ -128,7 +128,14 @@ end
 
 function Set:normalizer(dataset) return (self.plans[dataset] or self:plan(dataset)).normalizer end
 
-function Set:apply(dataset, record, meta)
+--- What writes documents of the dataset without tables, or nil; and whether rules look at its records.
+function Set:program(dataset)
+  local plan = self.plans[dataset] or self:plan(dataset)
+  return plan.normalizer.program, plan.rules[1] ~= nil
+end
+
+--- As apply, without the document.
+function Set:look(dataset, record, meta)
   local result = self.result
   if result.findings[1] then clear(result.findings) end
   result.events.n = 0
@@ -144,6 +151,11 @@ function Set:apply(dataset, record, meta)
       self:matched(rule, dataset, record, meta)
     end
   end
+  return result, plan
+end
+
+function Set:apply(dataset, record, meta)
+  local result, plan = self:look(dataset, record, meta)
   local map = plan.normalizer.map
   result.doc, result.fault = record, nil
   if map then
@@ -153,7 +165,7 @@ function Set:apply(dataset, record, meta)
     else
       result.doc = nil
       result.fault = { rule = plan.normalizer.id, message = fault.text(
-        ok and ("map returned %s, a table expected"):format(type(doc)) or doc, fault.where(map)) }
+        ok and ("map returned %s, a table expected"):format(type(doc)) or doc, plan.normalizer.where or fault.where(map)) }
     end
   end
   return result
