@@ -6,6 +6,7 @@ local check = require "defendis.check"
 local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
 local secret = require "defendis.secret"
+local sensitive = require "defendis.sensitive"
 local sinks = require "defendis.pipeline.sinks"
 local time = require "defendis.time"
 
@@ -80,6 +81,7 @@ local SPEC = {
   page_size = page_size,
   concurrency = page_size,
   rules = check.list(check.text),
+  sensitive = check.shape(sensitive.SPEC),
   sinks = check.required(check.list(sink, 1)),
   store = check.required(check.text),
   outbox = size,
@@ -119,8 +121,11 @@ function file.sources(paths, folder)
   return out
 end
 
--- A number that Lua has no value for may be grouped by, as its text.
-local function scalar(value) return type(value) == "userdata" and value ~= core.json.null and tostring(value) or nil end
+-- A number that Lua has no value for may be grouped by, as its text; a sensitive value as its HMAC.
+local function scalar(value)
+  if type(value) ~= "userdata" or value == core.json.null then return nil end
+  return core.sensitive.is(value) and value:hmac() or tostring(value)
+end
 
 -- The usual forms in C, all others as without it.
 local function parse_time(text)
@@ -131,7 +136,8 @@ end
 
 --- What the rules need from this program.
 function file.host()
-  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
+  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
+    sensitive = { list = sensitive.list }, example = sensitive.example }
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
@@ -183,7 +189,8 @@ function file.read(path, bare, past)
     step = time.span(o.window or "1d") // DAY_MS, settle_ms = time.span(o.settle or "1h"), lateness_ms = time.span(o.lateness or "2d"),
     page_size = o.page_size or 100, concurrency = o.concurrency or 8,
     store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, outbox = bytes(o.outbox or "256MiB"),
-    give_up_ms = time.span(o.give_up or "60s") }
+    give_up_ms = time.span(o.give_up or "60s"), sensitive = o.sensitive or {} }
+  plan.sensitive_base = plan.store -- a backfill's too: its values are equal to the live ones
   if past then
     plan, err = backfill.apply(plan, past)
     if not plan then return nil, err end

@@ -54,9 +54,10 @@ end
 -- Returns their events in one list, as set:apply gives those of one record.
 function page_work.run(set, dataset, page, fresh, first, last, out)
   local documents, events, meta, label = out.documents, { n = 0 }, {}, out.label
+  local hidden = set.hidden and set.hidden[dataset]
   for k = first, last do
     local f = fresh[k]
-    local record = page:record(f.index)
+    local record = page:record(f.index, hidden)
     meta.id, meta.time = f.id, f.time
     local result = set:apply(dataset, record, meta)
     local ok, err = result.doc ~= nil, result.fault

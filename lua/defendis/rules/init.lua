@@ -4,7 +4,9 @@
 --   host = { uuid5  = function(namespace, name) -> text,
 --            null   = the JSON null value,
 --            array  = function(t) -> t, marked as a JSON array,
---            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
+--            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional),
+--            sensitive = what rule files see under this name (optional),
+--            example = function(dataset, record) -> the record of a test as the rules get it from the host (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
 -- what sandbox.lua lists and nothing else. A fault anywhere refuses the whole set: nil and an error of kind "config"
