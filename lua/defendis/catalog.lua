@@ -9,7 +9,8 @@ local check = require "defendis.check"
 local catalog = {}
 
 -- Fields that hold what nobody but its owner should read, at any depth and in any case; `cards`: those that hold card numbers.
--- The vendor documents no record fields: these are the simulator's and the usual names. What is not listed is not hidden: a pipeline adds to it.
+-- The vendor documents no record fields: these are the simulator's and the usual names. What is not listed is not hidden; a
+-- pipeline file adds to them.
 local LOGIN = { "password", "passwords", "passwd", "pass", "pwd", "plaintext", "passwordHash", "password_hash", "hash", "hashedPassword",
   "hashed_password", "secret", "secrets", "token", "tokens", "accessToken", "access_token", "refreshToken", "refresh_token", "idToken",
   "id_token", "sessionToken", "session_token", "sessionId", "session_id", "cookie", "cookies", "apiKey", "api_key", "privateKey",

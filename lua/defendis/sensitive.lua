@@ -37,6 +37,12 @@ function sensitive.list_of(dataset, options, key, reveal)
   return core.sensitive.fields{ names = names, cards = cards, key = key, reveal = reveal, scan = options.scan }
 end
 
+--- Says on stderr that an operator saw sensitive values. by: the command; what: the dataset or file.
+function sensitive.note(by, what)
+  local note = { event = "reveal", time = time.format(core.sys.wall_ms()), by = by, of = what, user = os.getenv "USER" }
+  io.stderr:write(assert(core.json.encode(note, { sort_keys = true })), "\n")
+end
+
 -- Who may reveal, and what is written down of it: each time in the file, the first time of a kind on stderr. acting: who is at work.
 local function audited(acting, grants, path)
   local granted, told = {}, {}
