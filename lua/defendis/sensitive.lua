@@ -89,22 +89,20 @@ end
 --- Gives a plan's rules the lists of its datasets. plan: with `sensitive` (see SPEC), `sensitive_base`: what the names of the key's and the
 -- audit's file begin with. Its folder is there. Returns true, or nil, err.
 function sensitive.guard(plan)
-  local options, acting, set = plan.sensitive, {}, plan.set
+  local options, acting, hidden = plan.sensitive, {}, {}
   local key, reveal
-  set.hidden, set.acting = {}, acting
   for _, dataset in ipairs(plan.datasets) do
-    local list, err = sensitive.list_of(dataset, options) -- with a key of its own: is there anything to hide?
-    if err then return nil, err end
-    if list then
-      local ok
-      ok, err = check_ids(set, dataset, list)
-      if ok and not key then key, err = key_of(options, plan.sensitive_base) end
-      if not ok or not key then return nil, err end
+    local list, err = sensitive.list_of(dataset, options) -- under a key of its own: is there anything to hide?
+    local ok = not err
+    if list then ok, err = check_ids(plan.set, dataset, list) end
+    if ok and list then
+      if not key then key, err = key_of(options, plan.sensitive_base) end
       reveal = reveal or audited(acting, options.grants, plan.sensitive_base .. ".audit.jsonl")
-      set.hidden[dataset], err = sensitive.list_of(dataset, options, key, reveal)
-      if err then return nil, err end
+      if key then hidden[dataset], err = sensitive.list_of(dataset, options, key, reveal) end
     end
+    if err then return nil, err end
   end
+  plan.set:hide(hidden, acting)
   return true
 end
 

@@ -157,6 +157,7 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+/* a .. b: with the mask in the place of what is sensitive. */
 static int l_concat(lua_State *L) {
   luaL_tolstring(L, 1, NULL); /* [a, b, s] */
   luaL_tolstring(L, 2, NULL); /* [a, b, s, s] */
@@ -180,6 +181,7 @@ static int l_missing(lua_State *L) {
   return luaL_error(L, "a sensitive value has no '%s'; " INSTEAD, name);
 }
 
+/* __gc. */
 static int l_wipe(lua_State *L) {
   value *v = check(L, 1);
   explicit_bzero(v->text, v->len);

@@ -17,6 +17,8 @@ typedef struct df_field {
 
 /* An empty list. */
 int df_fields_new(df_fields **out, df_error *err);
+
+/* Frees it with its names. NULL is fine. */
 void df_fields_free(df_fields *f);
 
 /* Adds a name; one that is there stays as it is. What df_fields_find has returned before is no longer good. */

@@ -18,8 +18,8 @@
 --     However events are cut into calls, the findings are the same.
 --   set:correlations() -> { { key, timespan_ms, suppress_ms, least, datasets } ... }, with the rules that suppress; no group with
 --     fewer than `least` events in a timespan fires
---   set.hidden = { dataset -> what the host hides of its records }, set.acting = table, both set by the host before the first apply or not
---     at all: acting.id, dataset and record then say whose function is at work on what
+--   set:hide(hidden, acting): hidden = { dataset -> what the host hides of its records }, kept in set.hidden; of these datasets
+--     acting.id, dataset and record say from then on whose function is at work on what
 --   set.counters: missing_group, missing_value, group_capped, no_time: records that did not (fully) take part
 --
 -- apply is the hot path: nothing is allocated for a record that no rule matches, beyond what the rules do themselves.
@@ -128,6 +128,8 @@ function Set:plan(dataset)
   self.plans[dataset] = plan
   return plan
 end
+
+function Set:hide(hidden, acting) self.hidden, self.acting, self.plans = hidden, acting, {} end
 
 function Set:normalizer(dataset) return (self.plans[dataset] or self:plan(dataset)).normalizer end
 
