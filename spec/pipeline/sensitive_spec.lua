@@ -162,7 +162,8 @@ describe("sensitive fields in a pipeline", function()
   end)
 
   local function rule_of(body)
-    return ('return normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt", map = function(r) return %s end }'):format(body)
+    return ([[return normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt",
+      map = function(r) return %s end }]]):format(body)
   end
 
   it("are revealed to whom the pipeline grants it, and each time is written down, without the value", function()
