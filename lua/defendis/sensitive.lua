@@ -14,6 +14,7 @@ sensitive.SPEC = {
   hmac_key = secret.check,          -- of the comparisons; a file beside the state by default
   fields = check.list(check.text),  -- beside those of the catalog, in all datasets
   cards = check.list(check.text),   -- the same, for card numbers
+  bare = check.list(check.text),    -- the same, for what can have few values, such as CVVs: no HMAC of it is told
   clear = check.list(check.text),   -- of the catalog, and not sensitive here
   grants = check.list(check.text),  -- ids of rules and normalizers that may reveal
   scan = check.boolean,             -- mask card numbers within other texts
@@ -33,8 +34,9 @@ end
 function sensitive.list_of(dataset, options, key, reveal)
   local entry = catalog.find(dataset) or {}
   local names, cards = join(entry.sensitive, options.fields, options.clear), join(entry.cards, options.cards, options.clear)
-  if #names + #cards == 0 and not options.scan then return nil end
-  return core.sensitive.fields{ names = names, cards = cards, key = key, reveal = reveal, scan = options.scan }
+  local bare = join(entry.bare, options.bare, options.clear)
+  if #names + #cards + #bare == 0 and not options.scan then return nil end
+  return core.sensitive.fields{ names = names, cards = cards, bare = bare, key = key, reveal = reveal, scan = options.scan }
 end
 
 --- Says on stderr that an operator saw sensitive values. by: the command; what: the dataset or file.

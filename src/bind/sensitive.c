@@ -57,7 +57,7 @@ static const unsigned char *digest_of(lua_State *L, value *v) {
   if (v->has_digest) return v->digest;
   if (v->guard->hmac == NULL) luaL_error(L, "the list of sensitive fields is closed");
   char digits[DF_CARD_MAX + 1];
-  size_t n = v->field->card ? df_sensitive_digits(digits, v->text, v->len) : 0;
+  size_t n = v->field->kind == DF_FIELD_CARD ? df_sensitive_digits(digits, v->text, v->len) : 0;
   df_hmac_of(v->digest, v->guard->hmac, n > 0 ? digits : v->text, n > 0 ? n : v->len);
   explicit_bzero(digits, sizeof digits);
   v->has_digest = 1;
@@ -68,18 +68,25 @@ int df_write_sensitive(lua_State *L, int at, df_buf *b) {
   value *v = luaL_testudata(L, at, VALUE);
   if (v == NULL) return 0;
   char hex[2 * DF_SHA256_LEN + 1];
-  df_hash_hex(hex, digest_of(L, v), DF_SHA256_LEN);
-  if (df_buf_puts(b, "{\"hmac\":\"") != 0 || df_buf_add(b, hex, sizeof hex - 1) != 0 || df_buf_puts(b, "\",\"mask\":") != 0) return -1;
+  if (df_buf_add(b, "{", 1) != 0) return -1;
+  if (v->field->kind != DF_FIELD_BARE) {
+    df_hash_hex(hex, digest_of(L, v), DF_SHA256_LEN);
+    if (df_buf_printf(b, "\"hmac\":\"%s\",", hex) != 0) return -1;
+  }
+  if (df_buf_puts(b, "\"mask\":") != 0) return -1;
   df_buf mask = {0};
   int rc = df_buf_printf(&mask, "[%s]", v->field->name) != 0 || df_json_write_string(b, mask.data, mask.len) != 0;
   df_buf_free(&mask);
   return rc || df_buf_add(b, "}", 1) != 0 ? -1 : 1;
 }
 
-/* v:hmac() -> 64 hexadecimal digits: HMAC-SHA-256 of the text, or of a card's digits, under the pipeline's key. */
+/* v:hmac() -> 64 hexadecimal digits: HMAC-SHA-256 of the text, or of a card's digits, under the pipeline's key; nil for fields of
+   few possible values. */
 static int l_hmac(lua_State *L) {
   char hex[2 * DF_SHA256_LEN + 1];
-  df_hash_hex(hex, digest_of(L, check(L, 1)), DF_SHA256_LEN);
+  value *v = check(L, 1);
+  if (v->field->kind == DF_FIELD_BARE) return lua_pushnil(L), 1;
+  df_hash_hex(hex, digest_of(L, v), DF_SHA256_LEN);
   lua_pushlstring(L, hex, sizeof hex - 1); /* [hex] */
   return 1;
 }
@@ -117,7 +124,7 @@ static int l_luhn(lua_State *L) {
 static int push_part(lua_State *L, const char *what, size_t count, int behind) {
   const value *v = check(L, 1);
   char digits[DF_CARD_MAX + 1];
-  if (!v->field->card) return luaL_error(L, "%s is for card numbers, and [%s] is none; list it in sensitive.cards", what, v->field->name);
+  if (v->field->kind != DF_FIELD_CARD) return luaL_error(L, "%s is for card numbers, and [%s] is none; list it in sensitive.cards", what, v->field->name);
   size_t n = df_sensitive_digits(digits, v->text, v->len);
   if (n > 0) lua_pushlstring(L, behind ? digits + n - count : digits, count); /* [s] */
   else lua_pushnil(L);                                                      /* [nil] */
@@ -198,14 +205,14 @@ static int l_collect(lua_State *L) {
   return 0;
 }
 
-static void add_names(lua_State *L, guard *g, const char *key, int card) {
+static void add_names(lua_State *L, guard *g, const char *key, df_field_kind kind) {
   df_error err;
   if (lua_getfield(L, 1, key) != LUA_TNIL) { /* [names] */
     luaL_checktype(L, -1, LUA_TTABLE);
     for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++, lua_pop(L, 1)) { /* [names, name] */
       size_t n;
       const char *name = luaL_checklstring(L, -1, &n);
-      if (df_fields_add(g->fields, name, n, card, &err) != 0) luaL_error(L, "%s", err.message);
+      if (df_fields_add(g->fields, name, n, kind, &err) != 0) luaL_error(L, "%s", err.message);
     }
     lua_pop(L, 1); /* [names] */
   }
@@ -224,10 +231,10 @@ static int set_key(lua_State *L, guard *g, df_error *err) {
   return rc;
 }
 
-/* sensitive.fields{names = {...}, cards = {...}, key = secret (a random one), scan = boolean, reveal = function(field, why, hmac) -> boolean} ->
-   what page:record takes; or nil, err. Names match at any depth, without regard to case. scan: card numbers within other texts are masked. */
+/* sensitive.fields{names = {...}, cards = {...}, bare = {...}, key = secret (a random one), scan = boolean,
+   reveal = function(field, why, hmac) -> boolean} -> what page:record takes; or nil, err. Names match at any depth, without regard to case. scan: card numbers within other texts are masked. */
 static int l_fields(lua_State *L) {
-  static const char *const known[] = {"names", "cards", "key", "reveal", "scan", NULL};
+  static const char *const known[] = {"names", "cards", "bare", "key", "reveal", "scan", NULL};
   luaL_checktype(L, 1, LUA_TTABLE);
   df_check_options(L, 1, known);
   lua_settop(L, 1);
@@ -236,8 +243,9 @@ static int l_fields(lua_State *L) {
   luaL_setmetatable(L, FIELDS); /* [t, g] */
   df_error err;
   if (set_key(L, g, &err) != 0 || df_fields_new(&g->fields, &err) != 0) return df_push_error(L, &err);
-  add_names(L, g, "cards", 1);
-  add_names(L, g, "names", 0);
+  add_names(L, g, "cards", DF_FIELD_CARD);
+  add_names(L, g, "bare", DF_FIELD_BARE);
+  add_names(L, g, "names", DF_FIELD_TEXT);
   lua_getfield(L, 1, "scan"); /* [t, g, scan] */
   g->scan = lua_toboolean(L, -1);
   lua_getfield(L, 1, "reveal"); /* [t, g, scan, reveal] */

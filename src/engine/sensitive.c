@@ -27,13 +27,13 @@ void df_fields_free(df_fields *f) {
   free(f);
 }
 
-int df_fields_add(df_fields *f, const char *name, size_t n, int card, df_error *err) {
+int df_fields_add(df_fields *f, const char *name, size_t n, df_field_kind kind, df_error *err) {
   if (n == 0 || df_fields_find(f, name, n) != NULL) return 0;
   df_field *grown = realloc(f->list, (f->n + 1) * sizeof *grown);
   if (grown == NULL) return df_fail(err, DF_LIMIT, "out of memory");
   f->list = grown;
   df_field *added = &f->list[f->n];
-  *added = (df_field){.name = malloc(n + 1), .len = n, .card = card};
+  *added = (df_field){.name = malloc(n + 1), .len = n, .kind = kind};
   if (added->name == NULL) return df_fail(err, DF_LIMIT, "out of memory");
   memcpy(added->name, name, n);
   added->name[n] = '\0';

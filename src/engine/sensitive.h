@@ -8,11 +8,17 @@
 
 typedef struct df_fields df_fields;
 
+typedef enum df_field_kind {
+  DF_FIELD_TEXT,
+  DF_FIELD_CARD, /* card numbers: what stands between the digits says nothing */
+  DF_FIELD_BARE  /* so few values are possible that one known pair of value and HMAC would tell many others: it has no HMAC */
+} df_field_kind;
+
 /* A field that is listed. */
 typedef struct df_field {
   char *name;
   size_t len;
-  int card; /* it holds card numbers: what stands between the digits says nothing */
+  df_field_kind kind;
 } df_field;
 
 /* An empty list. */
@@ -22,7 +28,7 @@ int df_fields_new(df_fields **out, df_error *err);
 void df_fields_free(df_fields *f);
 
 /* Adds a name; one that is there stays as it is. What df_fields_find has returned before is no longer good. */
-int df_fields_add(df_fields *f, const char *name, size_t n, int card, df_error *err);
+int df_fields_add(df_fields *f, const char *name, size_t n, df_field_kind kind, df_error *err);
 
 /* The listed field that a record's key names, without regard to the case of ASCII letters, or NULL. Cheap for keys that are none. */
 const df_field *df_fields_find(const df_fields *f, const char *key, size_t n);

@@ -124,7 +124,8 @@ end
 -- A number that Lua has no value for may be grouped by, as its text; a sensitive value as its HMAC.
 local function scalar(value)
   if type(value) ~= "userdata" or value == core.json.null then return nil end
-  return core.sensitive.is(value) and value:hmac() or tostring(value)
+  if core.sensitive.is(value) then return value:hmac() end
+  return tostring(value)
 end
 
 -- The usual forms in C, all others as without it.
