@@ -40,15 +40,18 @@ static void push_text(lua_State *L, df_json *doc, df_json_ref at) {
   lua_pushlstring(L, text, n); /* [s] */
 }
 
-static void push_key(walk *w, df_json_ref at) {
+/* Returns the sensitive field that the key names, or NULL. */
+static const df_field *push_key(walk *w, df_json_ref at) {
   lua_State *L = w->L;
   size_t n;
   const char *key = df_json_span(w->doc, at, &n) + 1;
   n -= 2;
   if (n == 0 || n > sizeof w->slots->bytes || !df_json_plain(w->doc, at)) {
     push_text(L, w->doc, at); /* [key] */
-    return;
+    key = lua_tolstring(L, -1, &n);
+    return w->fields != NULL ? df_fields_find(w->fields, key, n) : NULL;
   }
+  const df_field *field = w->fields != NULL ? df_fields_find(w->fields, key, n) : NULL;
   uint64_t a, b; /* more text, or its padding, follows a short key */
   memcpy(&a, key, 8);
   memcpy(&b, key + (n < 8 ? 0 : n - 8), 8);
@@ -57,13 +60,14 @@ static void push_key(walk *w, df_json_ref at) {
   slot *s = &w->slots[i];
   if (s->len == n && memcmp(s->bytes, key, n) == 0) {
     lua_rawgeti(L, w->shared, (lua_Integer)i + 1); /* [key] */
-    return;
+    return field;
   }
   lua_pushlstring(L, key, n);                    /* [key] */
   lua_pushvalue(L, -1);                          /* [key, key] */
   lua_rawseti(L, w->shared, (lua_Integer)i + 1); /* [key] */
   memcpy(s->bytes, key, n);
   s->len = (unsigned char)n;
+  return field;
 }
 
 static void push_number(lua_State *L, const df_json *doc, df_json_ref at) {
@@ -119,15 +123,6 @@ static int push_guarded(walk *w, df_json_ref at) {
   return 1;
 }
 
-/* The sensitive field that a key names, or NULL. */
-static const df_field *field_of(walk *w, df_json_ref key) {
-  size_t n;
-  const char *text = df_json_span(w->doc, key, &n) + 1;
-  if (df_json_plain(w->doc, key)) return df_fields_find(w->fields, text, n - 2);
-  if ((text = df_json_text(w->doc, key, &n)) == NULL) luaL_error(w->L, "not enough memory");
-  return df_fields_find(w->fields, text, n);
-}
-
 static void push_value(walk *w, df_json_ref at) {
   lua_State *L = w->L;
   if ((w->inside != NULL || w->scan) && push_guarded(w, at)) return; /* [v] */
@@ -139,8 +134,8 @@ static void push_value(walk *w, df_json_ref at) {
     lua_createtable(L, 0, (int)n); /* [t] */
     const df_field *outer = w->inside;
     for (; n > 0; n--, child = df_json_after(w->doc, child)) {
-      if (w->fields != NULL && outer == NULL) w->inside = field_of(w, child);
-      push_key(w, child++); /* [t, key] */
+      const df_field *field = push_key(w, child++); /* [t, key] */
+      w->inside = outer != NULL ? outer : field;
       push_value(w, child); /* [t, key, v] */
       lua_rawset(L, -3);    /* [t] */
     }
