@@ -8,12 +8,15 @@
 #include <strings.h>
 
 struct df_fields {
-  uint64_t lengths[256]; /* by a key's first byte: bit n is set when a name of n bytes begins with it; of 63 and more, bit 63 */
+  uint64_t lengths[256]; /* by a key's ends: bit n is set when a name of n bytes has them; of 63 and more, bit 63 */
   df_field *list;
   size_t n;
 };
 
 static uint64_t bit_of(size_t n) { return UINT64_C(1) << (n < 63 ? n : 63); }
+
+/* The same for a letter in either case; for other bytes it may be the same by chance. */
+static unsigned char ends_of(const char *key, size_t n) { return (unsigned char)((key[0] | 0x20) + 31 * (key[n - 1] | 0x20)); }
 
 int df_fields_new(df_fields **out, df_error *err) {
   *out = calloc(1, sizeof **out);
@@ -38,13 +41,12 @@ int df_fields_add(df_fields *f, const char *name, size_t n, df_field_kind kind, 
   memcpy(added->name, name, n);
   added->name[n] = '\0';
   f->n++;
-  f->lengths[(unsigned char)tolower((unsigned char)*name)] |= bit_of(n);
-  f->lengths[(unsigned char)toupper((unsigned char)*name)] |= bit_of(n);
+  f->lengths[ends_of(name, n)] |= bit_of(n);
   return 0;
 }
 
 const df_field *df_fields_find(const df_fields *f, const char *key, size_t n) {
-  if (n == 0 || (f->lengths[(unsigned char)*key] & bit_of(n)) == 0) return NULL;
+  if (n == 0 || (f->lengths[ends_of(key, n)] & bit_of(n)) == 0) return NULL;
   for (size_t i = 0; i < f->n; i++)
     if (f->list[i].len == n && strncasecmp(f->list[i].name, key, n) == 0) return &f->list[i];
   return NULL;
