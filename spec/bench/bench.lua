@@ -17,6 +17,7 @@ return pipeline{
   scope = { domain = { %s } }, datasets = { "dataleaks.credentials" },
   since = "%s", ["until"] = "%s", window = "%dd", page_size = %d, concurrency = 8,
   rules = { %s }, sinks = { jsonl{ path = "out" } }, store = "state.db",
+  sensitive = { clear = { "cookies" } }, -- the simulator's are a count
 }
 ]]
 

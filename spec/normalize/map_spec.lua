@@ -153,13 +153,18 @@ describe("a declarative map", function()
       'each("cards", { n = field "cardNumber" })', 'join("token", "")', 'when("id", field "password")' } do
       assert.matches("is sensitive: use mask or hmac", refused("{ v = " .. e .. " }"))
     end
-    host.sensitive = function() return { "Pin" } end
+    host.hidden = function() return { "Pin" } end
     assert.matches('"pin" is sensitive', refused '{ v = field "pin" }')
     assert.equal('{"o":{"a":1}}', (written('{ o = field "o" }', '{"o":{"pin":1,"a":1}}')))
   end)
 
-  it("refuses hmac without a key", function()
+  it("refuses hmac without a key, and gives none when the key never came", function()
     host.hmac_key = nil
+    local set = assert(load_map '{ v = hmac "password" }')
+    local ok, fault = pcall(set:normalizer("d").map, { id = "1", password = "p" })
+    assert.is_false(ok)
+    assert.matches("hmac: there is no key", fault)
+    host.key_later = false
     assert.equal('m.lua:1: field "map.v": hmac needs a key, and none is configured', refused '{ v = hmac "password" }')
   end)
 

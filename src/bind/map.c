@@ -15,7 +15,8 @@ typedef struct called {
   lua_State *L;
   df_json *doc;
   df_json_ref at;
-  int functions; /* stack index; 0 when there are none */
+  int hidden;    /* stack index of the list of sensitive fields; 0 when there is none */
+  int functions; /* the same of the functions */
 } called;
 
 /* map:close(): frees it. Twice is fine. Also __gc and __close. */
@@ -94,7 +95,7 @@ static int call(void *user, int which, df_buf *out, df_error *err) {
   luaL_checkstack(L, 16, "map");
   if (c->functions == 0 || lua_rawgeti(L, c->functions, which + 1) != LUA_TFUNCTION) /* [f] */
     return lua_settop(L, top), df_fail(err, DF_INVALID, "map: there is no such function");
-  df_push_json(L, c->doc, c->at); /* [f, record] */
+  df_push_record(L, c->doc, c->at, c->hidden); /* [f, record] */
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) { /* [v] */
     size_t n;
     const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : "error object";
@@ -108,7 +109,8 @@ static int call(void *user, int which, df_buf *out, df_error *err) {
   return rc;
 }
 
-/* map:run(page, i, buffer): appends the document of the page's record i. true, or nil and an error, with the buffer as it was. */
+/* map:run(page, i, buffer [, hidden]): appends the document of the page's record i. hidden: of core.sensitive.fields, what functions get as
+   opaque values. true, or nil and an error, with the buffer as it was. */
 static int l_run(lua_State *L) {
   map *m = luaL_checkudata(L, 1, MAP);
   luaL_argcheck(L, m->map != NULL, 1, "map is closed");
@@ -117,9 +119,10 @@ static int l_run(lua_State *L) {
   luaL_argcheck(L, i >= 1 && i <= (lua_Integer)df_json_records(c.doc), 3, "no such record");
   df_buf *out = df_check_buffer(L, 4);
   df_error err;
-  lua_settop(L, 4);
+  lua_settop(L, 5);
+  if (!lua_isnil(L, 5)) c.hidden = 5;
   c.at = df_json_record(c.doc, (uint32_t)(i - 1));
-  if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) c.functions = 5; /* [map, page, i, buffer, functions] */
+  if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) c.functions = 6; /* [map, page, i, buffer, hidden, functions] */
   if (df_map_run(m->map, c.doc, c.at, out, call, &c, &err) != 0) return df_push_error(L, &err);
   lua_pushboolean(L, 1); /* [..., true] */
   return 1;

@@ -168,6 +168,7 @@ static int hmac(run *r, const df_map_node *v, df_buf *to) {
   size_t start = to->len;
   int rc = text_of(r, v->kids[0], to);
   if (rc != 1) return rc;
+  if (r->m->key_len == 0) return df_fail(r->err, DF_CONFIG, "hmac: there is no key");
   df_hash_hmac_sha256(digest, r->m->key, r->m->key_len, to->data + start, to->len - start);
   if (to->len > start) explicit_bzero(to->data + start, to->len - start);
   to->len = start;

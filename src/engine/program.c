@@ -97,7 +97,7 @@ static int fits(const df_map *m, const df_map_node *v) {
     case OP_EACH: return v->b < m->shape_count && v->c < m->slot_count;
     case OP_REST: return v->a >= 0 && v->a < m->shape_count && v->b < m->dict_count;
     case OP_MILLIS: return v->a >= 1;
-    case OP_HMAC: return m->key != NULL;
+    case OP_HMAC: return 1; /* without a key it fails when it runs */
     default: return 1;
   }
 }

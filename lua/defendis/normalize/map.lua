@@ -1,8 +1,8 @@
 -- map.lua: declarative maps: checked, and compiled into a program that the core runs without Lua tables.
 --
 --   map.compile(options, host) -> { program = for core.map.new, read = what the program reads } | nil, message, path
---     options: of a normalizer; host.encode(value) -> JSON text; host.sensitive(dataset) -> names whose values are never copied, or nil;
---     host.hmac_key = text or secret, or nil; host.null
+--     options: of a normalizer; host.encode(value) -> JSON text; host.hidden(dataset) -> names whose values are never copied, or nil;
+--     host.hmac_key = text or secret, or nil; key_later = true: the host makes a map that is `keyed` anew with its key; host.null
 --   map.lost(read, record) -> set of dotted paths of the record that nothing reads
 local expressions = require "defendis.normalize.expressions"
 local program = require "defendis.normalize.program"
@@ -93,7 +93,8 @@ function emit.equals(self, node, e)
 end
 
 function emit.hmac(self, node, e)
-  if not self.host.hmac_key then refuse(node, "hmac needs a key, and none is configured") end
+  if not (self.host.hmac_key or self.host.key_later) then refuse(node, "hmac needs a key, and none is configured") end
+  self.program.keyed = true
   return { op = "hmac", kids = { self:expression(node, e.kids[1], "fact") } }
 end
 
@@ -211,14 +212,14 @@ local function compile(options, host)
   if unmapped == nil then unmapped = target and options.target:find "^ocsf:" ~= nil end
   if unmapped then leave_rest(root, true) end
   local made, names, never = program.new(), {}, {}
-  local listed = host.sensitive and host.sensitive(options.dataset) or SENSITIVE
+  local listed = host.hidden and host.hidden(options.dataset) or SENSITIVE
   for _, name in ipairs(listed) do names[name:lower()], never[name:lower()] = true, 0 end
   local self = setmetatable({ program = made, root = made:scope(), names = names, host = host }, Compiler)
   self.scope = self.root
   if next(never) then made.sensitive = made:dict(never) end
   self:object(root)
   local out = made:finish()
-  out.key = host.hmac_key
+  out.key, out.keyed = host.hmac_key, made.keyed
   return { program = out, read = self.root }
 end
 

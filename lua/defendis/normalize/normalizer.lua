@@ -2,7 +2,8 @@
 --
 --   normalizer.validate(options) -> nil | message, path
 --   normalizer.compile(options, null, host) -> { id, dataset, map = function or nil, meta, program, read } | nil, message, path
---     program, read: of a declarative map, see map.lua; program:run(page, i, buffer) is map without tables
+--     program, read: of a declarative map, see map.lua; program:run(page, i, buffer) is map without tables; source: what it was made
+--     of, when it needs a key
 --     meta(record) -> id or nil, Unix ms or nil, what is wrong with the id, what is wrong with the time
 --   normalizer.default(dataset, null) -> for datasets without one: passes records through, id in "id", no time
 local check = require "defendis.check"
@@ -65,6 +66,7 @@ function normalizer.compile(options, null, host)
   if not (host and host.map) then return nil, "declarative maps run in the program only: use defendis test", { "map" } end
   local made, message, path = map.compile(options, host)
   if not made then return nil, message, path end
+  if made.program.keyed then out.source = made.program end
   out.program, out.map = host.map(made.program)
   out.read = made.read
   return out

@@ -7,8 +7,10 @@
 --            native = the core's part of the helpers, see defendis.helpers (optional),
 --            read   = function(path, most) -> text, or nil and why; decode = JSON: for lookups (optional),
 --            encode = function(value) -> JSON text, map = function(program) -> {run}, function(record) -> document: for declarative maps,
---            with hmac_key and sensitive, see normalize/map.lua (optional)
---            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
+--            with hmac_key, key_later and hidden, see normalize/map.lua (optional)
+--            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional),
+--            sensitive = what rule files see under this name (optional),
+--            example = function(dataset, record) -> the record of a test as the rules get it from the host (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
 -- what sandbox.lua lists and nothing else. A fault anywhere refuses the whole set: nil and an error of kind "config"

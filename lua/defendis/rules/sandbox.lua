@@ -41,6 +41,7 @@ end
 function sandbox.new(constructors, host, file)
   local env = { string = copy(string, STRING), table = copy(table, TABLE), math = copy(math, MATH),
     utf8 = copy(utf8, UTF8), time = copy(time, TIME), ocsf = ocsf.new(), null = host.null, array = host.array }
+  env.sensitive = host.sensitive
   env.time.parse = host.parse_time or time.parse
   --- get(record, "source.name"): the value, or nil when it or a table on the way is missing or null.
   local paths = {}
