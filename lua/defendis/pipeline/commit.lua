@@ -158,6 +158,8 @@ function Commit:write(kind, buffer)
   return true
 end
 
+function Commit:note_late(late) self.totals.late = self.totals.late + late end
+
 -- What rules failed with, by message, for the summary.
 function Commit:keep_faults()
   local faults = self.totals.faults
@@ -195,7 +197,7 @@ function Commit:page(walk, answer, after)
     -- in portions: what a record leaves behind is garbage while the collector still holds it for young, and transfers go on
     for first = 1, n, PORTION do
       local events = page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
-      self.totals.late = self.totals.late + self.store:add_events(events, events.n, self.watermarks, self.since)
+      self:note_late(self.store:add_events(events, events.n, self.watermarks, self.since))
       if first % 50 == 1 then core.client.poll() end
     end
     local ok
@@ -219,14 +221,33 @@ function Commit:window(row)
   return self:transaction(function() return self.store:put_window(row) end)
 end
 
--- The groups of a correlation that have something new in [from, to), decided one by one.
+-- Decides one group; what it means for outer correlations is kept for them. Returns true, or nil, err.
+function Commit:decide_group(c, group, events, from, to)
+  local store = self.store
+  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, store:fired(c.key, group), to, self.since)
+  if c.alerts then table.move(findings, 1, #findings, #self.out.found + 1, self.out.found) end
+  if handed.n > 0 then self:note_late(store:add_events(handed, handed.n, self.watermarks, self.since)) end
+  if state then return store:set_fired(c.key, group, state, time) end
+  return true
+end
+
+-- The groups of a correlation that can have something to say in [from, to), one by one. Returns true, or nil, err.
 function Commit:decide(c, from, to)
-  local store, set = self.store, self.set
-  for group, events in store:each_group(c.key, c.timespan_ms, from, to, c.least) do
-    local findings, fired = set:evaluate(c.key, group, events, from, store:fired(c.key, group))
-    table.move(findings, 1, #findings, #self.out.found + 1, self.out.found)
-    if fired then store:set_fired(c.key, group, fired, math.tointeger(fired)) end
+  local left = {}
+  for _, group in ipairs(c.entities or {}) do left[group] = true end
+  for group, events in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent) do
+    left[group] = nil
+    local ok, err = self:decide_group(c, group, events, from, to)
+    if not ok then return nil, err end
   end
+  for _, group in ipairs(c.entities or {}) do
+    if left[group] then
+      left[group] = nil
+      local ok, err = self:decide_group(c, group, {}, from, to)
+      if not ok then return nil, err end
+    end
+  end
+  return self.store:flush_events()
 end
 
 --- Decides a correlation up to `to` (Unix ms, a day's begin): every window before it is whole, and no late record is expected.
@@ -240,8 +261,8 @@ function Commit:correlate(c, to)
     while day < to do
       local upto = math.min(to, day + step)
       page_work.clear(self.out)
-      self:decide(c, day, upto)
-      local kept, problem = self:keep_findings()
+      local kept, problem = self:decide(c, day, upto)
+      if kept then kept, problem = self:keep_findings() end
       if not kept then return nil, problem end
       local events = self.store:count_events(c.key, day, upto)
       if events > EVENTS then
@@ -252,8 +273,8 @@ function Commit:correlate(c, to)
       day = upto
     end
     self.steps[c.key] = step
-    self.store:drop_events(c.key, to - c.timespan_ms)
-    self.store:drop_fired(c.key, to - (c.suppress_ms or c.timespan_ms))
+    self.store:drop_events(c.key, to - c.back_ms)
+    self.store:drop_fired(c.key, to - c.keep_ms)
     return self.store:set_watermark(c.key, to)
   end)
   if ok then self.watermarks[c.key] = to end

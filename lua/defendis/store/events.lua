@@ -93,12 +93,14 @@ end
 
 local BODIES <const> = "SELECT body FROM event WHERE at >= ? AND at < ?"
 
--- for grp, found in ...: the groups with an event in [from_ms, to_ms) and at least `least` in [from_ms - back_ms, to_ms), in byte
--- order, each with the latter as an array of {time, id, member, value} by time, id and member; what is there twice counts once.
-function events:each_group(rule, back_ms, from_ms, to_ms, least)
+-- for grp, found in ...: the groups with an event in [from_ms, to_ms) (or, with `silent`, before) and at least `least` in
+-- [from_ms - back_ms, to_ms), in byte order, each with the latter as an array of {time, id, member, value} by time, id and member; what is
+-- there twice counts once.
+function events:each_group(rule, back_ms, from_ms, to_ms, least, silent)
   local from = math.max(from_ms - back_ms, math.mininteger + back_ms)
-  local gather = core.events.gather(from, from_ms, to_ms, least or 1)
-  local first, last = places(self, rule, from_ms, to_ms)
+  local since = silent and from or from_ms
+  local gather = core.events.gather(from, since, to_ms, least or 1)
+  local first, last = places(self, rule, since, to_ms)
   for body in self.db:rows(BODIES, first, last) do gather:note(body) end
   for body in self.db:rows(BODIES, places(self, rule, from, to_ms)) do gather:take(body) end
   return gather.next, gather, nil, gather
