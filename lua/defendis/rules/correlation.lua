@@ -59,8 +59,10 @@ local function group_field(v)
 end
 
 local function entity(v)
-  if type(v) == "table" then return check.list(check.any, 1)(v) end
-  if not fields.part(v) then return "a value, or a list of values, one for each field of group_by" end
+  for _, part in ipairs(type(v) == "table" and v or {}) do
+    if not fields.part(part) then return "texts, numbers or booleans expected" end
+  end
+  if type(v) ~= "table" and not fields.part(v) then return "a value, or a list of values, one for each field of group_by" end
 end
 
 local SPEC = {
@@ -197,10 +199,15 @@ local function groups_of(names)
   return out, optional
 end
 
+-- Each once, as texts of groups, and as a set.
 local function entities_of(list)
-  local out = {}
-  for i, e in ipairs(list) do out[i] = fields.tuple(table.unpack(type(e) == "table" and e or { e })) end
-  return out
+  local out, listed = {}, {}
+  for _, e in ipairs(list) do
+    local group = fields.tuple(table.unpack(type(e) == "table" and e or { e }))
+    if not listed[group] then out[#out + 1] = group end
+    listed[group] = true
+  end
+  return out, listed
 end
 
 local function mode_of(c)
@@ -228,7 +235,6 @@ function correlation.compile(options)
     timespan = time.span(options.timespan), max_events = options.max_events or EVENTS_MAX,
     condition = not text and options.condition or { gte = #names },
     factor = options.factor, reference = options.reference, measure = options.measure,
-    entities = options.entities and entities_of(options.entities),
     order = {}, -- id of a rule or correlation -> place in `rules`; these and below are filled when references are resolved
     bases = {}, -- place -> compiled rule or correlation
     source = {}, -- id -> what its records' ids are unique in
@@ -236,6 +242,7 @@ function correlation.compile(options)
     carry = {}, -- names of fields that its events carry along for outer ones
   }
   if TEMPORAL[c.type] then c.max_events = math.maxinteger end -- rules are counted, and they are few
+  if options.entities then c.entities, c.listed = entities_of(options.entities) end
   c.group_by, c.optional = groups_of(options.group_by)
   if text then
     c.expression = expression.parse(text)

@@ -100,7 +100,7 @@ end
 local SLIDE = { new_value = window.news, spike = window.spike }
 
 -- Returns the state to carry over, as text, and when it may be dropped, counted from it.
-local function decide(c, events, since, to, state, origin, fire)
+local function decide(c, group, events, since, to, state, origin, fire)
   local last = state and state.free
   local evicted = 0
   local at
@@ -111,7 +111,7 @@ local function decide(c, events, since, to, state, origin, fire)
     last = silence.unanswered(c, events, since, to, last, fire)
     at = last and last + c.timespan
   elseif c.mode == "absence" then
-    silence.absent(c, events, since, to, origin, fire)
+    silence.absent(c, group, events, since, to, origin, fire)
     last = nil
   else
     state, evicted = window.close(c, events, to, state, fire)
@@ -139,7 +139,7 @@ function evaluate.evaluate(self, key, group, events, since, state, to, origin)
     end)
     return out, fired and tostring(fired), fired, handed
   end
-  local text, at, evicted = decide(item, kept, since, to, state, origin, function(f)
+  local text, at, evicted = decide(item, group, kept, since, to, state, origin, function(f)
     local finding = findings.of_window(self.host, item, group, kept, f)
     out[#out + 1] = finding
     if item.members[1] then hand_on(self, item, group, kept, f, finding.id, handed) end

@@ -72,13 +72,15 @@ function silence.unanswered(c, events, since, to, last, fire)
 end
 
 --- A record that is expected within the timespan after each one before, and for a group that is listed after `origin` (Unix ms, or
--- nil), did not come. Silences whose last moment lies in [since, to) are decided, each once.
-function silence.absent(c, events, since, to, origin, fire)
+-- nil), did not come. Where groups are listed, no other is looked at. Silences whose last moment lies in
+-- [since, to) are decided, each once.
+function silence.absent(c, group, events, since, to, origin, fire)
   local function look(t, after, i)
     local moment = t + c.timespan
     if moment < since or moment >= to or after and after.time <= moment then return end
     fire{ first = i or 1, last = i or 0, time = moment, from = t, to = moment }
   end
+  if c.entities and not c.listed[group] then return end
   if c.entities and origin and not (events[1] and events[1].time <= origin) then look(origin, events[1]) end
   for i = 1, #events do look(events[i].time, events[i + 1], i) end
 end
