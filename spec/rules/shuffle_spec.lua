@@ -33,7 +33,7 @@ local KINDS = {
   'type = "temporal", rules = { "a", "b", "e" }',
   'type = "temporal", rules = { "a", "b", "e" }, condition = { lt = 3 }',
   'type = "temporal", condition = "a and (b or e)"',
-  'type = "temporal", condition = "(a or b) and not e"',
+  'type = "temporal", condition = "(a or b) and not e", suppress = "9d"',
   'type = "temporal_ordered", rules = { "a", "b", "e" }',
   'type = "temporal_ordered", rules = { "b", "e", "a" }, condition = "b and not a and e"',
   'type = "absence", rules = { "a", "b" }',

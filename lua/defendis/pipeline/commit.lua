@@ -1,12 +1,12 @@
 -- commit.lua: one page, or one decision of the correlations, as one transaction: state, findings, files and ledger together.
 local core = require "defendis.core"
 local backfill = require "defendis.pipeline.backfill"
+local decide = require "defendis.pipeline.decide"
 local metrics = require "defendis.pipeline.metrics"
 local outbox = require "defendis.pipeline.outbox"
 local page_work = require "defendis.pipeline.page"
 
 local DAY_MS <const> = 86400000
-local EVENTS <const> = 20000 -- of a correlation, decided at once
 local PORTION <const> = 25 -- records between two visits of the store
 
 local commit = {}
@@ -26,7 +26,7 @@ function commit.new(store, sinks, set, since, limits)
   if past then out.label = function(doc) backfill.label(past, doc) end end
   return setmetatable({ past = past, store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
     out = out, fresh = {}, keys = {}, news = {}, watermarks = {}, steps = {},
-    since = since, counts = limits and limits.counts, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
+    since = since, counts = limits and limits.counts, totals = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
@@ -158,7 +158,13 @@ function Commit:write(kind, buffer)
   return true
 end
 
-function Commit:note_late(late) self.totals.late = self.totals.late + late end
+-- Adds events that correlations count; those that are late are counted by correlation.
+function Commit:add_events(events)
+  local totals = self.totals
+  local late, by = self.store:add_events(events, events.n, self.watermarks, self.since)
+  totals.late = totals.late + late
+  for rule, n in pairs(by) do totals.late_by[rule] = (totals.late_by[rule] or 0) + n end
+end
 
 -- What rules failed with, by message, for the summary.
 function Commit:keep_faults()
@@ -197,7 +203,7 @@ function Commit:page(walk, answer, after)
     -- in portions: what a record leaves behind is garbage while the collector still holds it for young, and transfers go on
     for first = 1, n, PORTION do
       local events = page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
-      self:note_late(self.store:add_events(events, events.n, self.watermarks, self.since))
+      self:add_events(events)
       if first % 50 == 1 then core.client.poll() end
     end
     local ok
@@ -221,69 +227,11 @@ function Commit:window(row)
   return self:transaction(function() return self.store:put_window(row) end)
 end
 
--- Decides one group; what it means for outer correlations is kept for them. Returns true, or nil, err.
-function Commit:decide_group(c, group, events, from, to)
-  local store = self.store
-  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, store:fired(c.key, group), to, self.since)
-  if c.alerts then table.move(findings, 1, #findings, #self.out.found + 1, self.out.found) end
-  if handed.n > 0 then self:note_late(store:add_events(handed, handed.n, self.watermarks, self.since)) end
-  if state then return store:set_fired(c.key, group, state, time) end
-  return true
-end
-
--- The groups of a correlation that can have something to say in [from, to), one by one. Returns true, or nil, err.
-function Commit:decide(c, from, to)
-  local left = {}
-  for _, group in ipairs(c.entities or {}) do left[group] = true end
-  for group, events in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent) do
-    left[group] = nil
-    local ok, err = self:decide_group(c, group, events, from, to)
-    if not ok then return nil, err end
-  end
-  for _, group in ipairs(c.entities or {}) do
-    if left[group] then
-      left[group] = nil
-      local ok, err = self:decide_group(c, group, {}, from, to)
-      if not ok then return nil, err end
-    end
-  end
-  return self.store:flush_events()
-end
-
---- Decides a correlation up to `to` (Unix ms, a day's begin): every window before it is whole, and no late record is expected.
--- What is decided at once is held in memory: so many days as have about EVENTS events. c: one of set:correlations().
--- Returns true, or nil, err.
-function Commit:correlate(c, to)
-  local day = self.watermarks[c.key] or self.since
-  if to <= day then return true end
-  local ok, err = self:transaction(function()
-    local step = self.steps[c.key] or DAY_MS
-    while day < to do
-      local upto = math.min(to, day + step)
-      page_work.clear(self.out)
-      local kept, problem = self:decide(c, day, upto)
-      if kept then kept, problem = self:keep_findings() end
-      if not kept then return nil, problem end
-      local events = self.store:count_events(c.key, day, upto)
-      if events > EVENTS then
-        step = math.max(DAY_MS, step // DAY_MS // 2 * DAY_MS)
-      elseif events < EVENTS // 2 then
-        step = math.min(64 * DAY_MS, step * 2)
-      end
-      day = upto
-    end
-    self.steps[c.key] = step
-    self.store:drop_events(c.key, to - c.back_ms)
-    self.store:drop_fired(c.key, to - c.keep_ms)
-    return self.store:set_watermark(c.key, to)
-  end)
-  if ok then self.watermarks[c.key] = to end
-  return ok, err
-end
+Commit.correlate = decide.correlate
 
 --- What was counted since the last run is told, and counts no more.
 function Commit:forget_counts()
-  self.totals, self.notices = { late = 0, findings = 0, dead = 0, faults = {} }, {}
+  self.totals, self.notices = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {} }, {}
   if self.outbox then self.outbox:forget_counts() end
 end
 

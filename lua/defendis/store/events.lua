@@ -8,6 +8,7 @@ local check = require "defendis.check"
 
 local DAY_MS <const> = 86400000
 local RULES <const> = 16383
+local LATE <const> = 100000
 local DAYS <const> = 262144 -- before and after 1970-01-01
 
 local events = {}
@@ -62,8 +63,20 @@ end
 
 -- Adds events to correlations; flush_events() writes them. list: rule, time_ms, group, id, member and value (number, string or nil) of
 -- each, n values of the array in all. Events before floors[rule], or else before floor (Unix ms), are late and left out.
--- -> how many were late.
-function events:add_events(list, n, floors, floor) return self.packer:add(list, n, floors, floor) end
+-- Late ones go to the table `late`, which keeps the newest LATE. -> how many were late,
+-- and {rule -> how many}.
+function events:add_events(list, n, floors, floor)
+  local late, places = self.packer:add(list, n, floors, floor)
+  if late == 0 then return 0, {} end
+  local by = {}
+  for _, at in ipairs(places) do
+    by[list[at]] = (by[list[at]] or 0) + 1
+    self.db:exec("INSERT INTO late(rule, time_ms, grp, id, member) VALUES(?, ?, ?, ?, ?)", list[at], list[at + 1], list[at + 2],
+      list[at + 3], list[at + 4])
+  end
+  self.db:exec("DELETE FROM late WHERE n <= (SELECT max(n) FROM late) - ?", LATE)
+  return late, by
+end
 
 -- Writes what was added since the last time. -> true, or nil, err.
 function events:flush_events()
