@@ -306,6 +306,8 @@ describe("a decision", function()
     local whole = found(set, text)
     assert.equal(3, #whole)
     for cut = 1, 45 do assert.same(whole, found(set, text, { cuts = { cut, math.maxinteger } })) end
+    local waiting = load((ORDER:format "temporal") .. [[, condition = "a and not b", suppress = "20ms"]])
+    for cut = 5, 30 do assert.same({ 5 }, times(waiting, "a@0 a@18", { cuts = { 5, cut, math.maxinteger } })) end
   end)
 end)
 

@@ -7,9 +7,9 @@ local EVENTS <const> = 20000 -- of a correlation, decided at once
 local decide = {}
 
 -- Decides one group; what it means for outer correlations is kept for them. Returns true, or nil, err.
-local function decide_group(self, c, group, events, from, to)
+local function decide_group(self, c, group, events, from, to, fired)
   local store = self.store
-  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, store:fired(c.key, group), to, self.since)
+  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, fired and store:fired(c.key, group) or nil, to, self.since)
   if c.alerts then table.move(findings, 1, #findings, #self.out.found + 1, self.out.found) end
   if handed.n > 0 then self:add_events(handed) end
   if state then return store:set_fired(c.key, group, state, time) end
@@ -18,17 +18,17 @@ end
 
 -- The groups of a correlation that can have something to say in [from, to), one by one. Returns true, or nil, err.
 local function decide_groups(self, c, from, to)
-  local left = {}
+  local left, fired = {}, self.store:has_fired(c.key) -- asking once for each of many groups that never fired takes its time
   for _, group in ipairs(c.entities or {}) do left[group] = true end
   for group, events in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent) do
     left[group] = nil
-    local ok, err = decide_group(self, c, group, events, from, to)
+    local ok, err = decide_group(self, c, group, events, from, to, fired)
     if not ok then return nil, err end
   end
   for _, group in ipairs(c.entities or {}) do
     if left[group] then
       left[group] = nil
-      local ok, err = decide_group(self, c, group, {}, from, to)
+      local ok, err = decide_group(self, c, group, {}, from, to, fired)
       if not ok then return nil, err end
     end
   end

@@ -47,8 +47,10 @@ local function decide(set, c, store, from, to, origin, states, found)
   local groups, begin = store[c.key] or {}, from == math.mininteger and from or from - c.back_ms
   for _, group in ipairs(names_of(groups, c.entities)) do
     local key = c.key .. "\0" .. group
-    local findings, state, _, handed = set:evaluate(c.key, group, between(groups[group], begin, to), from, states[key], to, origin)
-    states[key] = state
+    -- as in the pipeline what may be dropped is dropped
+    local known = states[key] and states[key].time >= from - c.keep_ms and states[key].text or nil
+    local findings, state, time, handed = set:evaluate(c.key, group, between(groups[group], begin, to), from, known, to, origin)
+    states[key] = state and { text = state, time = time }
     table.move(findings, 1, #findings, #found[c.key] + 1, found[c.key])
     for at = 1, handed.n, 6 do
       add(store, { rule = handed[at], time = handed[at + 1], group = handed[at + 2], id = handed[at + 3], member = handed[at + 4],

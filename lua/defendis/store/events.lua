@@ -130,6 +130,9 @@ function events:drop_fired(rule, before_ms)
   return self.db:exec("DELETE FROM fired WHERE rule = ? AND time_ms < ?", rule_key(self, rule), before_ms)
 end
 
+-- Is anything kept by set_fired for this rule?
+function events:has_fired(rule) return (self.db:row("SELECT 1 FROM fired WHERE rule = ? LIMIT 1", rule_key(self, rule))) ~= nil end
+
 -- What set_fired last kept for this rule and group (a short text), or nil.
 function events:fired(rule, grp)
   return (self.db:row("SELECT state FROM fired WHERE rule = ? AND grp = ?", rule_key(self, rule), grp))
