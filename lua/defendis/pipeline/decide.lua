@@ -9,7 +9,8 @@ local decide = {}
 -- Decides one group; what it means for outer correlations is kept for them. Returns true, or nil, err.
 local function decide_group(self, c, group, events, from, to, fired)
   local store = self.store
-  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, fired and store:fired(c.key, group) or nil, to, self.since)
+  local known = fired and store:fired(c.key, group) or nil
+  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, known, to, self.since)
   if c.alerts then table.move(findings, 1, #findings, #self.out.found + 1, self.out.found) end
   if handed.n > 0 then self:add_events(handed) end
   if state then return store:set_fired(c.key, group, state, time) end
