@@ -2,6 +2,7 @@
 --   lua5.4 correlate.lua rules/ acme.example 2026-01-01 2026-02-01
 local defendis = require "defendis"
 local file = require "defendis.pipeline.file"
+local replay = require "defendis.rules.replay"
 local rules = require "defendis.rules"
 
 local folder, domain, from, to = table.unpack(arg)
@@ -9,25 +10,20 @@ assert(to, "usage: lua5.4 correlate.lua RULES DOMAIN FROM TO")
 local set = assert(rules.load(assert(file.sources({ folder }, "")), file.host()))
 local client <close> = defendis.client{ timeout = 300 }
 
--- What each rule asks to remember of the records, by rule and group (the e-mail, say).
-local groups = {}
+-- What each rule asks to remember of the records.
+local events = {}
 for _, dataset in ipairs(set:datasets()) do
   local meta = set:normalizer(dataset).meta
   for record in client:each(dataset, { domain = domain, from = from, to = to }) do
     local id, time = meta(record)
     set:apply(dataset, record, { id = id, time = time })
-    for _, event in ipairs(set:events()) do
-      local key = event.rule .. "\0" .. event.group
-      groups[key] = groups[key] or {}
-      table.insert(groups[key], event)
-    end
+    for _, event in ipairs(set:events()) do events[#events + 1] = event end
   end
 end
 
-local found = {}
-for _, events in pairs(groups) do
-  table.sort(events, function(a, b) return a.time < b.time or a.time == b.time and a.id < b.id end)
-  table.move(set:evaluate(events[1].rule, events[1].group, events, 0), 1, #events, #found + 1, found)
+local found, by = {}, replay.run(set, events)
+for _, c in ipairs(set:correlations()) do
+  if c.alerts then table.move(by[c.key], 1, #by[c.key], #found + 1, found) end
 end
 table.sort(found, function(a, b) return a.time < b.time or a.time == b.time and a.id < b.id end)
 for _, f in ipairs(found) do

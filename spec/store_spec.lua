@@ -261,8 +261,13 @@ describe("the state of ingestion", function()
       local list = { "r", 5, "g", "a", "m", nil, "r", 4, "g", "b", "m", nil, "q", 4, "g", "c", "m", nil }
       assert.equal(1, s:add_events(list, 18, { r = 5 }, 0))
       assert(s:flush_events())
-      assert.equal(3, s:add_events(list, 18, {}, 6))
+      assert.same({ 3, { r = 2, q = 1 } }, { s:add_events(list, 18, {}, 6) })
       assert(s:flush_events())
+      local rows = {}
+      for rule, ms, grp, id, member in s.db:rows "SELECT rule, time_ms, grp, id, member FROM late ORDER BY n" do
+        rows[#rows + 1] = table.concat({ rule, ms, grp, id, member }, " ")
+      end
+      assert.same({ "r 4 g b m", "r 5 g a m", "r 4 g b m", "q 4 g c m" }, rows)
       assert.same({ "5 a m nil" }, events("r", "g", 0, DAY))
       assert.same({ "4 c m nil" }, events("q", "g", 0, DAY))
       assert.has_error(function() s:add_events({ "r", 5, "g", "a", "m", 0 / 0 }, 6, {}, 0) end, "an event's value is not a number")

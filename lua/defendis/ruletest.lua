@@ -10,10 +10,13 @@
 -- rule         record -> match (and level)
 -- correlation  events, in any order: each goes through the rules that the correlation names, with id and time read by
 --              its dataset's normalizer (a record without an id gets its place as one). Over several datasets an
---              event says which: { dataset = "...", record = {...} }. `findings` is how many come out.
+--              event says which: { dataset = "...", record = {...} }. `findings` is how many come out when all time has
+--              passed, or by `until = "2026-01-31T12:00:00Z"`; `since` is where the pipeline begins.
 -- A rule or correlation without a positive and a negative test, or a normalizer without a test, fails as well.
 local fault = require "defendis.rules.fault"
 local declared = require "defendis.normalize.map"
+local replay = require "defendis.rules.replay"
+local times = require "defendis.time"
 
 local ruletest = {}
 
@@ -82,24 +85,28 @@ function kinds.rule(set, def, test)
   if level ~= test.level then return ("level: expected %s, got %s"):format(test.level, tostring(level)) end
 end
 
-local function only_dataset(c)
-  for _, base in ipairs(c.bases) do
-    if base.dataset ~= c.bases[1].dataset then return nil end
+-- Everything that a correlation stands on: ids of rules and correlations, datasets.
+local function reach(c, into)
+  for _, base in ipairs(c.bases or {}) do reach(base, into) end
+  into.ids[c.id] = true
+  if c.dataset and not into.datasets[c.dataset] then
+    into.datasets[c.dataset] = true
+    into.count, into.dataset = into.count + 1, c.dataset
   end
-  return c.bases[1].dataset
+  return into
 end
 
 -- The dataset and the record of one entry of `events`.
-local function entry_of(c, entry)
+local function entry_of(reached, entry)
   if type(entry.dataset) == "string" and type(entry.record) == "table" then return entry.dataset, entry.record end
-  return only_dataset(c), entry
+  return reached.count == 1 and reached.dataset or nil, entry
 end
 
--- What the events of a test become for correlation `c`: by group, in order.
-local function grouped(set, c, test)
-  local groups, names = {}, {}
+-- What the events of a test become for the correlations that `reached` says; or nil, message.
+local function events_of(set, reached, test)
+  local out = {}
   for i, entry in ipairs(test.events) do
-    local dataset, record = entry_of(c, entry)
+    local dataset, record = entry_of(reached, entry)
     if not dataset then
       return nil, ("events[%d]: which dataset? write { dataset = ..., record = {...} }"):format(i)
     end
@@ -111,36 +118,34 @@ local function grouped(set, c, test)
     end
     local result = set:apply(dataset, record, { id = id or ("#%d"):format(i), time = time })
     for _, f in ipairs(result.faults) do
-      if c.order[f.rule] then return nil, ("events[%d]: %s"):format(i, f.message) end
+      if reached.ids[f.rule] then return nil, ("events[%d]: %s"):format(i, f.message) end
     end
     for _, event in ipairs(set:events()) do
-      if event.rule == c.id then
-        if not groups[event.group] then
-          groups[event.group] = {}
-          names[#names + 1] = event.group
-        end
-        table.insert(groups[event.group], event)
-      end
+      if reached.ids[event.rule] then out[#out + 1] = event end
     end
   end
-  return groups, names
+  return out
 end
 
-local function earlier(a, b)
-  if a.time ~= b.time then return a.time < b.time end
-  if a.id ~= b.id then return a.id < b.id end
-  return a.member < b.member
+-- A time that a test gives, in ms, or the default; or nil, message.
+local function time_of(set, test, key, default)
+  if not test[key] then return default end
+  local ms = (set.host.parse_time or times.parse)(test[key])
+  if not ms then return nil, ('%s: "%s" is not a time such as 2026-01-31T12:00:00Z'):format(key, test[key]) end
+  return ms
 end
 
 -- As many findings come out of the events as are expected.
 function kinds.correlation(set, def, test)
-  local groups, names = grouped(set, def.compiled, test)
-  if not groups then return names end
-  local count = 0
-  for _, group in ipairs(names) do
-    table.sort(groups[group], earlier)
-    count = count + #set:evaluate(def.id, group, groups[group], math.mininteger, nil)
-  end
+  local origin, to, problem
+  to, problem = time_of(set, test, "until", math.maxinteger)
+  if not to then return problem end
+  origin, problem = time_of(set, test, "since")
+  if problem then return problem end
+  local events
+  events, problem = events_of(set, reach(def.compiled, { ids = {}, datasets = {}, count = 0 }), test)
+  if not events then return problem end
+  local count = #replay.run(set, events, { from = origin, cuts = { to }, origin = origin })[def.id]
   if count ~= test.findings then return ("findings: expected %d, got %d"):format(test.findings, count) end
 end
 

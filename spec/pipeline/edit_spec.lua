@@ -245,6 +245,7 @@ describe("a pipeline that is edited between runs", function()
       assert.equal(5, pairs_found()) -- day 6 may still get records
       summary = ingest_at(p, 12)
       assert.equal(1, summary.late)
+      assert.same({ pairs = 1 }, summary.late_by)
       assert.equal(9, pairs_found())
       assert.equal(111, #p:ids())
     end)

@@ -14,11 +14,11 @@ describe("a correlation", function()
     local c = commit.new(store, {}, {}, 0)
     for window = 1, 200 do
       decided = {}
-      assert.is_true(c:correlate({ key = "k", timespan_ms = day, least = 1 }, window * day))
+      assert.is_true(c:correlate({ key = "k", timespan_ms = day, back_ms = day, keep_ms = day, least = 1 }, window * day))
       assert.same({ { (window - 1) * day, window * day } }, decided)
     end
     decided = {}
-    assert.is_true(c:correlate({ key = "k", timespan_ms = day, least = 1 }, 1000 * day))
+    assert.is_true(c:correlate({ key = "k", timespan_ms = day, back_ms = day, keep_ms = day, least = 1 }, 1000 * day))
     local reached = 200 * day
     for _, d in ipairs(decided) do
       assert.equal(reached, d[1])

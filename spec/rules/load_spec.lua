@@ -139,12 +139,25 @@ return correlation{ id = "c", title = "c", type = "temporal",
 
   it("refuses what it cannot evaluate faithfully", function()
     for expected, fields in pairs{
-      ["value_sum is not available in this version, only event_count"] = { type = '"value_sum"' },
+      ["one field expected, numbers have no tuples"] = { type = '"value_sum"', condition = "{ field = { 'x', 'y' }, gt = 1 }" },
+      ['"percentile" is not for type value_sum'] = { type = '"value_sum"', condition = "{ field = 'x', gt = 1, percentile = 9 }" },
+      ["no number can make this true"] = { type = '"value_avg"', condition = "{ field = 'x', gt = 1, lt = 1 }" },
       ['nearest "event_count"'] = { type = '"event_cuont"' },
-      ["aliases are not available"] = { aliases = "{ a = {} }" },
-      ["a condition as text is not available"] = { type = '"temporal"', condition = '"r1 and not first"' },
-      ["decided when the window closes"] = { condition = "{ lt = 3 }" },
-      ["neq alone are decided"] = { condition = "{ neq = 3 }" },
+      ['"other" is not among its rules'] = { aliases = "{ a = { other = 'x' } }" },
+      ['field "aliases.a": it names no field of "r1"'] = { aliases = "{ a = {} }" },
+      ["a condition as text is for temporal"] = { condition = '"r1"' },
+      ['"frist" is not among its rules'] = { type = '"temporal"', condition = '"r1 and frist"' },
+      ["something must stand in it without not"] = { type = '"temporal"', condition = '"not r1"' },
+      ["a ) is missing"] = { type = '"temporal"', condition = '"(r1"' },
+      ['"&" is none of'] = { type = '"temporal"', condition = '"r1 & r1"' },
+      ["window holds max_events at most"] = { max_events = "5", condition = "{ gte = 6 }" },
+      ["it has 1 rules"] = { type = '"temporal"', condition = "{ gte = 2 }" },
+      ['"gap" is for type session only'] = { gap = '"1h"' },
+      ['missing required field "gap"'] = { type = '"session"' },
+      ["a ratio is of two rules"] = { type = '"ratio"' },
+      ["compares nothing"] = { type = '"absence"', condition = "{ gte = 1 }" },
+      ['"suppress" is not for type absence'] = { type = '"absence"', condition = "", suppress = '"2h"' },
+      ["one value for each of the 1 fields"] = { type = '"absence"', condition = "", entities = "{ { 'a', 'b' } }" },
       ["no record can make this true"] = { condition = "{ eq = 0 }" },
       ["can make this true, counts"] = { condition = "{ gt = 5, lte = 5 }" },
       ["one of gt, gte, lt, lte, eq, neq is needed"] = { condition = "{}" },
@@ -162,11 +175,6 @@ return correlation{ id = "c", title = "c", type = "temporal",
     end
   end)
 
-  it("refuses a correlation of a correlation", function()
-    assert.matches("correlations of correlations are not available",
-      h.refused(RULE, correlation(), correlation{ id = '"c2"', rules = '{ "c1" }' }))
-  end)
-
   it("takes ranges", function()
     assert.truthy(h.must(RULE, correlation{ condition = "{ gt = 100, lte = 200 }" }))
     assert.truthy(h.must(RULE, correlation{ condition = "{ gte = 3, neq = 3 }" }))
@@ -176,8 +184,10 @@ return correlation{ id = "c", title = "c", type = "temporal",
     local set = h.must(RULE, correlation{ suppress = '"2h"' }, [[return rule{ id = "s", title = "t", level = "low",
       dataset = "e", match = function() return true end, dedup = function(r) return r.x end }]])
     assert.same({
-      { key = "c1", timespan_ms = 3600000, suppress_ms = 7200000, least = 2, datasets = { "d" } },
-      { key = "s", timespan_ms = 86400000, suppress_ms = 86400000, least = 1, datasets = { "e" } },
+      { key = "s", timespan_ms = 86400000, suppress_ms = 86400000, back_ms = 86400000, keep_ms = 86400000, least = 1, silent = false,
+        alerts = true, datasets = { "e" } },
+      { key = "c1", timespan_ms = 3600000, suppress_ms = 7200000, back_ms = 3600000, keep_ms = 7200000, least = 2, silent = false,
+        alerts = true, datasets = { "d" } },
     }, set:correlations())
   end)
 end)

@@ -154,7 +154,7 @@ describe("a rule that a correlation counts", function()
     assert.equal(0, #h.events_of(set, "d", { hit = 1, who = h.null, service = { 1 } }, { id = "3", time = 5 }))
     assert.equal(0, #h.events_of(set, "d", { hit = 1, who = "x", service = "vpn" }, { id = "4" }))
     assert.equal(32, #h.events_of(set, "d", { hit = 1, who = many, service = "vpn" }, { id = "5", time = 5 }))
-    assert.same({ missing_group = 1, missing_value = 2, no_time = 1, group_capped = 1 }, set.counters)
+    assert.same({ missing_group = 1, missing_value = 2, no_time = 1, group_capped = 1, not_a_number = 0, evicted = 0 }, set.counters)
   end)
 end)
 

@@ -109,7 +109,7 @@ static void read_value(lua_State *L, int idx, df_event *e, char text[40]) {
   e->value = (df_span){text, (size_t)n};
 }
 
-/* packer:add(list, n, floors, floor) -> how many were late. list: rule, Unix ms, group, id, member and value (text, number or nil) of each
+/* packer:add(list, n, floors, floor) -> how many were late, and {where each of them begins in the list}, or nil. list: rule, Unix ms, group, id, member and value (text, number or nil) of each
    event, n values in all. Those before floors[rule], or else before the floor, are late: counted and left out; the
    floors stay the same until the next take. */
 static int l_add(lua_State *L) {
@@ -119,23 +119,30 @@ static int l_add(lua_State *L) {
   luaL_checktype(L, 4, LUA_TTABLE);
   luaL_checkinteger(L, 5);
   lua_settop(L, 5);
+  lua_pushnil(L); /* [.., late ones] */
   for (lua_Integer at = 1; at <= n; at += FIELDS) {
     for (int i = FIELDS - 1; i >= 0; i--) lua_rawgeti(L, 2, at + i); /* [.., value, member, id, group, time, rule] */
     text_of(L, -1);
-    df_event e = {.time = luaL_checkinteger(L, 10), .group = text_of(L, 9), .id = text_of(L, 8), .member = text_of(L, 7)};
+    df_event e = {.time = luaL_checkinteger(L, 11), .group = text_of(L, 10), .id = text_of(L, 9), .member = text_of(L, 8)};
     bucket *b = bucket_of(L, p, e.time >= 0 ? e.time / DAY_MS : ~(~e.time / DAY_MS));
     if (e.time < b->floor) {
-      late++;
+      if (late++ == 0) {
+        lua_newtable(L);   /* [.., places] */
+        lua_replace(L, 6); /* [..] */
+      }
+      lua_pushinteger(L, at);     /* [.., at] */
+      lua_rawseti(L, 6, late);    /* [..] */
     } else {
       char text[40];
-      read_value(L, 6, &e, text);
+      read_value(L, 7, &e, text);
       if (df_event_pack(&b->body, &e) != 0) return luaL_error(L, "not enough memory");
       b->n++;
     }
-    lua_settop(L, 5);
+    lua_settop(L, 6);
   }
-  lua_pushinteger(L, late); /* [.., late] */
-  return 1;
+  lua_pushinteger(L, late); /* [.., places, late] */
+  lua_insert(L, 6);         /* [.., late, places] */
+  return 2;
 }
 
 /* packer:take() -> {rule, day, count, body, ...}: what was added since the last take. */
@@ -176,7 +183,7 @@ typedef struct holder {
   int sorted;
 } holder;
 
-/* Frees what was gathered. __gc and __close. */
+/* gather:close(): frees its memory; it is of no use any more. */
 static int l_gather_close(lua_State *L) {
   holder *h = luaL_checkudata(L, 1, GATHER);
   df_gather_free(h->gather);

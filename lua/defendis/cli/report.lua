@@ -60,6 +60,21 @@ local function show_findings(store)
   ui.table({ "level", "time", "finding", "about", "records" }, rows)
 end
 
+-- What no correlation counted, or not all the time.
+local function show_left_out(summary)
+  if summary.late > 0 then
+    print(("\n%d records came too late for the correlations"):format(summary.late))
+    local rules = {}
+    for rule in pairs(summary.late_by) do rules[#rules + 1] = rule end
+    table.sort(rules)
+    for _, rule in ipairs(rules) do print(("  %s: %d"):format(ui.plain(rule), summary.late_by[rule])) end
+  end
+  local evicted = summary.counters.evicted
+  if evicted > 0 then
+    print(("\n%d records were pushed out of full windows of correlations; raise max_events to count them"):format(evicted))
+  end
+end
+
 --- Prints the tables of a state: windows by dataset and input, the newest findings.
 function report.show(plan, summary)
   local store = require("defendis.store").open(plan.store, { readonly = true })
@@ -78,7 +93,7 @@ function report.show(plan, summary)
   ui.table({ "dataset", "input", "closed", "open", "received", "unique", "duplicate", "dead" }, rows)
   show_findings(store)
   store:close()
-  if summary.late > 0 then print(("\n%d records came too late for the correlations"):format(summary.late)) end
+  show_left_out(summary)
 end
 
 -- One line for all windows of a dataset and input that have the same problem.

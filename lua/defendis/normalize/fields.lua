@@ -7,6 +7,9 @@ local type, tostring, tointeger = type, tostring, math.tointeger
 
 local fields = {}
 
+--- The part that stands for no value, where a tuple may have one.
+fields.NONE = "z0:"
+
 --- {"source", "name"} of "source.name".
 function fields.path(text)
   local keys = {}
@@ -55,6 +58,15 @@ function fields.part(v, scalar)
   return tag .. #v .. ":" .. v
 end
 
+-- Beyond this sums of many numbers would leave the range of floats.
+local NUMBER_MAX = 2.0 ^ 1000
+
+--- A number to calculate with, or nil: of text, NaN and what is close to infinite there is none.
+function fields.number(v, scalar)
+  if type(v) == "userdata" and scalar then v = tonumber((scalar(v))) end
+  return type(v) == "number" and v >= -NUMBER_MAX and v <= NUMBER_MAX and v or nil
+end
+
 --- The tuple text of scalars, all of them there.
 function fields.tuple(...)
   local out = ""
@@ -62,8 +74,33 @@ function fields.tuple(...)
   return out
 end
 
---- The values of a tuple text, as an array.
-function fields.untuple(text)
+--- The parts of a tuple text as they stand there, as an array; nil when it is none.
+function fields.parts(text)
+  local out, at = {}, 1
+  while at <= #text do
+    local len, start = text:match("^%l(%d+):()", at)
+    local behind = start and start + tonumber(len)
+    if not behind or behind > #text + 1 then return nil end
+    out[#out + 1] = text:sub(at, behind - 1)
+    at = behind
+  end
+  return out
+end
+
+--- A value (a tuple text, a number or nil) with the parts that go along with it, as one; fields.parts takes it apart again.
+function fields.carrying(value, parts)
+  if #parts == 0 then return value end
+  if type(value) == "number" then
+    value = math.type(value) == "integer" and tostring(value) or ("%.17g"):format(value)
+    value = ("n%d:%s"):format(#value, value)
+  elseif value then
+    value = ("t%d:%s"):format(#value, value)
+  end
+  return (value or fields.NONE) .. table.concat(parts)
+end
+
+--- The values of a tuple text, as an array; null stands for parts without a value.
+function fields.untuple(text, null)
   local out, at = {}, 1
   while at <= #text do
     local tag, len, start = text:match("^(%l)(%d+):()", at)
@@ -74,6 +111,8 @@ function fields.untuple(text)
       out[#out + 1] = v == "true"
     elseif tag == "i" then
       out[#out + 1] = math.tointeger(tonumber(v))
+    elseif tag == "z" then
+      out[#out + 1] = null
     else
       out[#out + 1] = v
     end
@@ -84,16 +123,17 @@ end
 local function read_all(record, paths, null, scalar)
   local out = ""
   for i = 1, #paths do
-    local part = fields.part(fields.get(record, paths[i], null), scalar)
+    local part = fields.part(fields.get(record, paths[i], null), scalar) or paths[i].optional and fields.NONE
     if not part then return nil end
     out = out .. part
   end
   return out
 end
 
---- A function(record) -> the tuple text of the fields at `paths`, or nil when one is missing or no scalar.
+--- A function(record) -> the tuple text of the fields at `paths`, or nil when one is missing or no scalar; a path with `optional`
+-- may be missing.
 function fields.reader(paths, null, scalar)
-  if #paths > 1 then return function(record) return read_all(record, paths, null, scalar) end end
+  if #paths ~= 1 or paths[1].optional then return function(record) return read_all(record, paths, null, scalar) end end
   local keys = paths[1]
   local first, second = keys[1], keys[2]
   if #keys > 2 then return function(record) return fields.part(fields.get(record, keys, null), scalar) end end
@@ -123,12 +163,13 @@ local function parts_of(v, scalar)
 end
 
 --- The groups a record belongs to: one tuple text for each combination of the values at `paths`, where a list gives one
--- value per different element. No path at all is one group for everything.
+-- value per different element, and a path with `optional` may be missing. No path at all is one group for everything.
 -- @return array of texts (empty when a field is missing), and true when more than `cap` were cut
 function fields.groups(record, paths, null, scalar, cap)
   local groups, capped = { "" }, false
   for i = 1, #paths do
     local parts, longer = parts_of(fields.get(record, paths[i], null), scalar), {}
+    if not parts[1] and paths[i].optional then parts[1] = fields.NONE end
     for _, prefix in ipairs(groups) do
       for _, part in ipairs(parts) do
         if #longer == cap then

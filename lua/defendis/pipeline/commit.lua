@@ -1,12 +1,12 @@
 -- commit.lua: one page, or one decision of the correlations, as one transaction: state, findings, files and ledger together.
 local core = require "defendis.core"
 local backfill = require "defendis.pipeline.backfill"
+local decide = require "defendis.pipeline.decide"
 local metrics = require "defendis.pipeline.metrics"
 local outbox = require "defendis.pipeline.outbox"
 local page_work = require "defendis.pipeline.page"
 
 local DAY_MS <const> = 86400000
-local EVENTS <const> = 20000 -- of a correlation, decided at once
 local PORTION <const> = 25 -- records between two visits of the store
 
 local commit = {}
@@ -26,7 +26,7 @@ function commit.new(store, sinks, set, since, limits)
   if past then out.label = function(doc) backfill.label(past, doc) end end
   return setmetatable({ past = past, store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
     out = out, fresh = {}, keys = {}, news = {}, watermarks = {}, steps = {},
-    since = since, counts = limits and limits.counts, totals = { late = 0, findings = 0, dead = 0, faults = {} } }, Commit)
+    since = since, counts = limits and limits.counts, totals = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
@@ -163,6 +163,14 @@ function Commit:write(kind, buffer)
   return true
 end
 
+-- Adds events that correlations count; those that are late are counted by correlation.
+function Commit:add_events(events)
+  local totals = self.totals
+  local late, by = self.store:add_events(events, events.n, self.watermarks, self.since)
+  totals.late = totals.late + late
+  for rule, n in pairs(by) do totals.late_by[rule] = (totals.late_by[rule] or 0) + n end
+end
+
 -- What rules failed with, by message, for the summary.
 function Commit:keep_faults()
   local faults = self.totals.faults
@@ -223,50 +231,11 @@ function Commit:window(row)
   return self:transaction(function() return self.store:put_window(row) end)
 end
 
--- The groups of a correlation that have something new in [from, to), decided one by one.
-function Commit:decide(c, from, to)
-  local store, set = self.store, self.set
-  for group, events in store:each_group(c.key, c.timespan_ms, from, to, c.least) do
-    local findings, fired = set:evaluate(c.key, group, events, from, store:fired(c.key, group))
-    table.move(findings, 1, #findings, #self.out.found + 1, self.out.found)
-    if fired then store:set_fired(c.key, group, fired, math.tointeger(fired)) end
-  end
-end
-
---- Decides a correlation up to `to` (Unix ms, a day's begin): every window before it is whole, and no late record is expected.
--- What is decided at once is held in memory: so many days as have about EVENTS events. c: one of set:correlations().
--- Returns true, or nil, err.
-function Commit:correlate(c, to)
-  local day = self.watermarks[c.key] or self.since
-  if to <= day then return true end
-  local ok, err = self:transaction(function()
-    local step = self.steps[c.key] or DAY_MS
-    while day < to do
-      local upto = math.min(to, day + step)
-      page_work.clear(self.out)
-      self:decide(c, day, upto)
-      local kept, problem = self:keep_findings()
-      if not kept then return nil, problem end
-      local events = self.store:count_events(c.key, day, upto)
-      if events > EVENTS then
-        step = math.max(DAY_MS, step // DAY_MS // 2 * DAY_MS)
-      elseif events < EVENTS // 2 then
-        step = math.min(64 * DAY_MS, step * 2)
-      end
-      day = upto
-    end
-    self.steps[c.key] = step
-    self.store:drop_events(c.key, to - c.timespan_ms)
-    self.store:drop_fired(c.key, to - (c.suppress_ms or c.timespan_ms))
-    return self.store:set_watermark(c.key, to)
-  end)
-  if ok then self.watermarks[c.key] = to end
-  return ok, err
-end
+Commit.correlate = decide.correlate
 
 --- What was counted since the last run is told, and counts no more.
 function Commit:forget_counts()
-  self.totals, self.notices = { late = 0, findings = 0, dead = 0, faults = {} }, {}
+  self.totals, self.notices = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {} }, {}
   if self.outbox then self.outbox:forget_counts() end
 end
 

@@ -1,153 +1,260 @@
--- correlation.lua: a correlation of records that rules matched (Sigma correlation rules 2.1), checked and compiled.
+-- correlation.lua: a correlation of records that rules matched (Sigma correlation rules 2.1, and more types), checked and compiled.
 --
 --   correlation.validate(options) -> nil | message, path
---   correlation.compile(options)  -> the record that set.lua and window.lua work with
+--   correlation.compile(options) -> the record that link.lua completes and evaluate.lua works with
 --
--- Here: event_count, value_count, temporal, temporal_ordered, with conditions that come true when a record arrives
--- (gt, gte, eq; lt, lte, neq beside them narrow the range). Conditions that only hold in silence need a decision when
--- the window closes; they, aliases, conditions as text, and correlations of correlations are refused, never
--- approximated.
+-- mode says who decides: "slide" (each record sees the timespan behind it), "close" (a window that has closed), "wait" (a condition with
+-- `not`), "absence". What cannot be decided faithfully is refused, never approximated.
 local check = require "defendis.check"
+local condition = require "defendis.rules.condition"
+local expression = require "defendis.rules.expression"
 local fields = require "defendis.normalize.fields"
 local time = require "defendis.time"
 local rule = require "defendis.rules.rule"
 
 local correlation = {}
 
-local TYPES = { "event_count", "value_count", "temporal", "temporal_ordered" }
-local LATER = { value_sum = true, value_avg = true, value_percentile = true, value_median = true }
-local OPERATORS = { "gt", "gte", "lt", "lte", "eq", "neq" }
+local TYPES = { "event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile",
+  "value_median", "absence", "new_value", "spike", "ratio", "session" }
+local FIELD = { value_count = true, value_sum = true, value_avg = true, value_percentile = true, value_median = true, new_value = true }
+local NUMERIC = { value_sum = true, value_avg = true, value_percentile = true, value_median = true }
+local TEMPORAL = { temporal = true, temporal_ordered = true }
+local COUNTS = { event_count = true, value_count = true, temporal = true, temporal_ordered = true, spike = true }
+local NO_COMPARISON = { absence = true, new_value = true }
+-- Options of single types.
+local ONLY = { gap = "session", measure = "session", entities = "absence", factor = "spike", reference = "spike" }
+local NEEDED = { session = { "gap" }, spike = { "factor", "reference" } }
+local EVENTS_MAX = 10000
 
-local function field_names(v)
-  if type(v) == "string" then return check.text(v) end
-  return check.list(check.text, 1)(v)
+local function map_condition(v)
+  if type(v) == "string" then
+    local _, message = expression.parse(v)
+    return message
+  end
+  return condition.shape(v)
 end
 
-local function type_name(v)
-  if LATER[v] then return ("%s is not available in this version, only %s"):format(v, table.concat(TYPES, ", ")) end
-  return check.one_of(TYPES)(v)
+local function alias(v)
+  if type(v) ~= "table" then return "a table such as { rule = \"field\" } expected" end
+  for name, field in pairs(v) do
+    if type(name) ~= "string" then return "names of rules expected as keys" end
+    local message = check.text(field)
+    if message then return message, { name } end
+  end
 end
 
-local function finite(v)
-  if type(v) ~= "number" then return check.number(v) end
-  if v ~= v or v == math.huge or v == -math.huge then return "a finite number expected" end
+local function aliases(v)
+  if type(v) ~= "table" then return check.table(v) end
+  for name, fields_of in pairs(v) do
+    if type(name) ~= "string" then return "names of aliases expected as keys" end
+    local message, path = alias(fields_of)
+    if message then return message, { name, table.unpack(path or {}) } end
+  end
 end
 
-local CONDITION = { field = field_names }
-for _, name in ipairs(OPERATORS) do CONDITION[name] = finite end
+local function group_field(v)
+  local message = check.text(v)
+  if message then return message end
+  if not v:find("[^?.]") or v:find("^%?%?") then return 'a field, or "?field" when it may be missing' end
+end
+
+local function entity(v)
+  for _, part in ipairs(type(v) == "table" and v or {}) do
+    if not fields.part(part) then return "texts, numbers or booleans expected" end
+  end
+  if type(v) ~= "table" and not fields.part(v) then return "a value, or a list of values, one for each field of group_by" end
+end
 
 local SPEC = {
   id = check.required(check.text),
   title = check.required(check.text),
-  type = check.required(type_name),
-  rules = check.required(check.list(check.text, 1)),
-  group_by = check.required(check.list(check.text)),
+  type = check.required(check.one_of(TYPES)),
+  rules = check.list(check.text, 1),
+  group_by = check.required(check.list(group_field)),
   timespan = check.required(rule.span),
-  condition = check.shape(CONDITION),
+  condition = map_condition,
   level = check.required(check.one_of(rule.LEVELS)),
   suppress = rule.span,
   generate = check.boolean,
+  aliases = aliases,
+  max_events = function(v)
+    if math.type(v) ~= "integer" or v < 1 or v > 1000000 then return "an integer from 1 to 1000000 expected" end
+  end,
+  gap = rule.span,
+  measure = check.one_of{ "count", "duration" },
+  entities = check.list(entity, 1),
+  factor = check.between(1, 1000000),
+  reference = function(v)
+    if math.type(v) ~= "integer" or v < 1 or v > 1000 then return "an integer from 1 to 1000 expected" end
+  end,
   tags = check.list(check.text),
   tests = check.list(check.shape{
     name = check.required(check.text), events = check.required(check.list(check.table)),
-    findings = check.required(check.count),
+    findings = check.required(check.count), since = check.text, ["until"] = check.text,
   }),
 }
 for k, v in pairs(rule.META) do SPEC[k] = v end
 
---- Does the count satisfy every operator of the condition?
-function correlation.holds(c, n)
-  return (not c.gt or n > c.gt) and (not c.gte or n >= c.gte) and (not c.eq or n == c.eq)
-    and (not c.lt or n < c.lt) and (not c.lte or n <= c.lte) and (not c.neq or n ~= c.neq)
+-- The names of its rules: as listed, else as they appear in a condition that is text.
+local function rules_of(options)
+  if options.rules then return options.rules end
+  if type(options.condition) == "string" then return (expression.names(expression.parse(options.condition))) end
 end
 
---- The smallest count that can satisfy the condition, if any does.
-local function smallest(c)
-  return math.max(1, c.gt and math.floor(c.gt) + 1 or 1, c.gte and math.ceil(c.gte) or 1, c.eq or 1)
-end
-
-local function check_condition(c)
-  local given
-  for _, name in ipairs(OPERATORS) do given = given or c[name] end
-  if not given then return "one of gt, gte, lt, lte, eq, neq is needed", { "condition" } end
-  if not (c.gt or c.gte or c.eq) then
-    return "lt, lte and neq alone are decided when the window closes, which is not available in this version, "
-      .. "add gt, gte or eq", { "condition" }
+local function check_text(options)
+  if not TEMPORAL[options.type] then return "a condition as text is for temporal and temporal_ordered" end
+  local tree = expression.parse(options.condition)
+  local names, affirmed = expression.names(tree)
+  local listed = {}
+  for _, name in ipairs(options.rules or names) do listed[name] = true end
+  for _, name in ipairs(names) do
+    if not listed[name] then return ('"%s" is not among its rules'):format(name) end
+    listed[name] = nil
   end
-  local least = smallest(c)
-  -- neq takes out one count at most
-  if not correlation.holds(c, least) and not correlation.holds(c, least + 1) then
-    return "no record can make this true, counts begin at 1", { "condition" }
+  if next(listed) then return ('the rule "%s" does not occur in it'):format((next(listed))) end
+  if not next(affirmed) then return "something must stand in it without not, to open a window (or use type absence)" end
+  if options.type == "temporal_ordered" and not expression.is_list(tree) then
+    return "temporal_ordered takes names and `not` names joined by and; nothing else says an order"
   end
 end
 
-local function check_temporal(options)
-  local c = options.condition or {}
-  if c.field then return ('"field" is not for type %s'):format(options.type), { "condition", "field" } end
-  if options.type ~= "temporal_ordered" or not options.condition then return end
-  for _, name in ipairs(OPERATORS) do
-    if c[name] and not (name == "gte" and c.gte == #options.rules) then
-      return "temporal_ordered is about all its rules, leave the condition out", { "condition" }
+local function check_map(options)
+  local c, kind = options.condition, options.type
+  if c.field and not FIELD[kind] then return ('"field" is not for type %s'):format(kind), { "field" } end
+  if FIELD[kind] and not c.field then return 'missing required field "field"', { "field" } end
+  if NUMERIC[kind] and type(c.field) == "table" and #c.field > 1 then return "one field expected, numbers have no tuples", { "field" } end
+  if c.percentile and kind ~= "value_percentile" then return ('"percentile" is not for type %s'):format(kind), { "percentile" } end
+  if NO_COMPARISON[kind] then
+    return condition.compares(c) and ("type %s compares nothing, leave the operators out"):format(kind) or nil
+  end
+  if not condition.compares(c) then return "one of gt, gte, lt, lte, eq, neq is needed" end
+  if kind == "temporal_ordered" then
+    for name, n in pairs(c) do
+      if name ~= "gte" or n ~= #options.rules then return "temporal_ordered is about all its rules, leave the condition out" end
     end
   end
+  if kind == "spike" and condition.closes(c) then return "a spike takes gt and gte: the least count that is worth a word" end
+  if TEMPORAL[kind] then return condition.check_count(c, #options.rules, ("it has %d rules"):format(#options.rules)) end
+  if not COUNTS[kind] then return condition.check_range(c) end
+  return condition.check_count(c, options.max_events or EVENTS_MAX, "a window holds max_events at most")
 end
 
--- What the single fields cannot tell: those that ask for each other.
-local function check_together(options)
-  local temporal = options.type:find("^temporal")
-  if not options.condition and not temporal then return 'missing required field "condition"', { "condition" } end
-  if options.type == "value_count" and not options.condition.field then
-    return 'missing required field "field"', { "condition", "field" }
-  end
-  if options.type == "event_count" and options.condition.field then
-    return '"field" is not for type event_count, use value_count', { "condition", "field" }
+local function check_condition(options)
+  local c, kind = options.condition, options.type
+  if c == nil then
+    if FIELD[kind] or not (TEMPORAL[kind] or kind == "absence") then return 'missing required field "condition"', { "condition" } end
+    return
   end
   local message, path
-  if temporal then message, path = check_temporal(options) end
-  if not message and options.condition then message, path = check_condition(options.condition) end
-  if message then return message, path end
-  local seen = {}
-  for i, name in ipairs(options.rules) do
-    if seen[name] then return ('"%s" is listed twice'):format(name), { "rules", i } end
-    seen[name] = true
+  if type(c) == "string" then message = check_text(options) else message, path = check_map(options) end
+  if message then return message, { "condition", table.unpack(path or {}) } end
+end
+
+local function check_type(options)
+  local kind = options.type
+  for name, owner in pairs(ONLY) do
+    if options[name] ~= nil and kind ~= owner then return ('"%s" is for type %s only'):format(name, owner), { name } end
   end
-  if options.suppress and time.span(options.suppress) < time.span(options.timespan) then
-    return "shorter than timespan: two findings would be about one window", { "suppress" }
+  for _, name in ipairs(NEEDED[kind] or {}) do
+    if options[name] == nil then return ('missing required field "%s"'):format(name), { name } end
+  end
+  if kind == "ratio" and #options.rules ~= 2 then return "a ratio is of two rules", { "rules" } end
+  if kind == "session" and time.span(options.gap) > time.span(options.timespan) then
+    return "longer than timespan, the longest that a session may last", { "gap" }
+  end
+  for i, e in ipairs(options.entities or {}) do
+    if #(type(e) == "table" and e or { e }) ~= #options.group_by then
+      return ("one value for each of the %d fields of group_by expected"):format(#options.group_by), { "entities", i }
+    end
+  end
+  if options.suppress then
+    if kind == "new_value" or kind == "absence" then return ('"suppress" is not for type %s'):format(kind), { "suppress" } end
+    if time.span(options.suppress) < time.span(options.timespan) then
+      return "shorter than timespan: two findings would be about one window", { "suppress" }
+    end
   end
 end
 
 function correlation.validate(options)
-  if type(options) == "table" then
-    if options.aliases ~= nil then return "aliases are not available in this version", { "aliases" } end
-    if type(options.condition) == "string" then
-      return "a condition as text is not available in this version", { "condition" }
-    end
-  end
   local message, path = check.options(options, SPEC)
   if message then return message, path end
-  return check_together(options)
+  if not rules_of(options) then return 'missing required field "rules"', { "rules" } end
+  message, path = check_type(options)
+  if not message then message, path = check_condition(options) end
+  if message then return message, path end
+  local seen = {}
+  for i, name in ipairs(rules_of(options)) do
+    if seen[name] then return ('"%s" is listed twice'):format(name), { "rules", i } end
+    seen[name] = true
+  end
 end
 
-local function paths_of(names)
-  local out = {}
-  for i, name in ipairs(names) do out[i] = fields.path(name) end
-  return out
+-- The field names of group_by, and which of them may be missing.
+local function groups_of(names)
+  local out, optional = {}, {}
+  for i, name in ipairs(names) do
+    out[i] = name:gsub("^%?", "")
+    optional[i] = name:sub(1, 1) == "?"
+  end
+  return out, optional
+end
+
+-- Each once, as texts of groups, and as a set.
+local function entities_of(list)
+  local out, listed = {}, {}
+  for _, e in ipairs(list) do
+    local group = fields.tuple(table.unpack(type(e) == "table" and e or { e }))
+    if not listed[group] then out[#out + 1] = group end
+    listed[group] = true
+  end
+  return out, listed
+end
+
+local function mode_of(c)
+  if c.type == "absence" then return "absence" end
+  if c.expression and c.negates then return "wait" end
+  return (c.type == "session" or c.type == "ratio" or condition.closes(c.condition)) and "close" or "slide"
+end
+
+local function spans(c, options)
+  local W = c.timespan
+  c.suppress = options.suppress and time.span(options.suppress) or (options.gap or c.type == "new_value") and 0 or W
+  c.gap = options.gap and time.span(options.gap)
+  c.back = c.mode == "wait" and 2 * W or options.reference and (options.reference + 1) * W or W
+  c.keep = math.max(c.suppress, c.back)
 end
 
 function correlation.compile(options)
-  local field = options.condition and options.condition.field
-  local timespan = time.span(options.timespan)
-  return {
+  local names, text = rules_of(options), type(options.condition) == "string" and options.condition
+  local field = not text and options.condition and options.condition.field
+  local c = {
     kind = "correlation", id = options.id, type = options.type, title = options.title, level = options.level,
     ref = { id = options.id, title = options.title, version = options.version }, tags = options.tags or {},
-    group_by = options.group_by, group_paths = paths_of(options.group_by),
-    value_paths = field and paths_of(type(field) == "table" and field or { field }),
-    timespan = timespan, suppress = options.suppress and time.span(options.suppress) or timespan,
-    condition = options.condition or { gte = #options.rules },
-    least = smallest(options.condition or { gte = #options.rules }), -- events in a window that fires
-    order = {}, -- base rule id -> place in `rules`; filled when references are resolved
-    bases = {}, -- place -> compiled base rule
+    names = names, aliases = options.aliases or {}, generate = options.generate or false,
+    value_names = field and (type(field) == "table" and field or { field }), numeric = NUMERIC[options.type] or false,
+    timespan = time.span(options.timespan), max_events = options.max_events or EVENTS_MAX,
+    condition = not text and options.condition or { gte = #names },
+    factor = options.factor, reference = options.reference, measure = options.measure,
+    order = {}, -- id of a rule or correlation -> place in `rules`; these and below are filled when references are resolved
+    bases = {}, -- place -> compiled rule or correlation
+    source = {}, -- id -> what its records' ids are unique in
+    members = {}, -- how findings of this one become events of outer ones, see link.lua
+    carry = {}, -- names of fields that its events carry along for outer ones
   }
+  if TEMPORAL[c.type] then c.max_events = math.maxinteger end -- rules are counted, and they are few
+  if options.entities then c.entities, c.listed = entities_of(options.entities) end
+  c.group_by, c.optional = groups_of(options.group_by)
+  if text then
+    c.expression = expression.parse(text)
+    local _, affirmed, negates = expression.names(c.expression)
+    c.affirmed, c.negates = affirmed, negates
+    if c.type == "temporal_ordered" and not negates then c.expression = nil end
+  end
+  c.mode = mode_of(c)
+  spans(c, options)
+  local counted = c.mode == "slide" and COUNTS[c.type] and not c.expression and not c.numeric
+  c.least = counted and condition.smallest(c.condition) or 1 -- events in a window that fires
+  return c
 end
 
 return correlation

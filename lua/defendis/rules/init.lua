@@ -19,6 +19,7 @@ local check = require "defendis.check"
 local normalizer = require "defendis.normalize.normalizer"
 local correlation = require "defendis.rules.correlation"
 local fault = require "defendis.rules.fault"
+local link = require "defendis.rules.link"
 local locate = require "defendis.rules.locate"
 local rule = require "defendis.rules.rule"
 local sandbox = require "defendis.rules.sandbox"
@@ -112,28 +113,6 @@ local function claim(def, names, key)
   names[name] = def
 end
 
-local function link(def, names)
-  local c = def.compiled
-  for i, name in ipairs(def.options.rules) do
-    local base = names[name]
-    local path = { "rules", i }
-    if not base then
-      local known = {}
-      for known_name, other in pairs(names) do
-        if other.kind == "rule" then known[known_name] = true end
-      end
-      refuse_definition(def, check.unknown(name, known, "rule"), path)
-    end
-    if base.kind ~= "rule" then
-      refuse_definition(def, ('"%s" is a correlation; correlations of correlations are not available in this version')
-        :format(name), path)
-    end
-    if c.order[base.id] then refuse_definition(def, ('"%s" is listed twice'):format(name), path) end
-    c.order[base.id], c.bases[i] = i, base.compiled
-    table.insert(base.compiled.members, c)
-  end
-end
-
 local function assemble(defs, host)
   local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs }
   local by_dataset, names, normalizer_ids = {}, {}, {}
@@ -146,16 +125,19 @@ local function assemble(defs, host)
     else
       claim(def, names, "id")
       claim(def, names, "name")
-      table.insert(parts.items, def.compiled)
       parts.by_id[def.id] = def.compiled
-      if def.kind == "rule" then table.insert(parts.rules, def.compiled) end
+      if def.kind == "rule" then
+        table.insert(parts.rules, def.compiled)
+        table.insert(parts.items, def.compiled)
+      end
     end
   end
-  for _, def in ipairs(defs) do
-    if def.kind == "correlation" then link(def, names) end
+  for _, def in ipairs(link.all(defs, names, refuse_definition)) do table.insert(parts.items, def.compiled) end
+  -- what a correlation counts is silent itself, unless one of the two says otherwise
+  for _, item in ipairs(parts.items) do
+    item.alerts = #item.members == 0 or item.kind == "rule" and item.generate
+    for _, m in ipairs(item.members) do item.alerts = item.alerts or m.c.generate end
   end
-  -- a rule that a correlation counts is silent itself, unless it says otherwise
-  for _, item in ipairs(parts.rules) do item.alerts = #item.members == 0 or item.generate end
   return parts
 end
 

@@ -10,26 +10,30 @@
 --     events     to be kept by (rule, group, time, id, member): six values each, one behind the other: the rule's key, time, group,
 --                id, member, value; events.n is how many values. set:events() has them as tables
 --     faults     { rule, message = "file:line: ..." }, of rules that raised; the record goes on
---   set:evaluate(key, group, events, since_ms, state) -> findings, new_state
+--   set:evaluate(key, group, events, since_ms, state, to_ms, origin_ms) -> findings, new_state, its time in ms, handed
 --     events: array of, or iterator over, that key's and group's events, sorted by (time, id, member), covering
---     (since - timespan, until); those at or after `since` are decided now. A time is never cut in two.
---     state: nil, or what the last call returned: the time of the last firing. It may be dropped as soon as
---     until - state >= suppress_ms.
+--     [since - back, to); records at or after `since` and windows that close by `to` (default: all) are decided now. A time is never
+--     cut in two. origin: where the pipeline begins, for absence
+--     state: nil, or what the last call returned. It may be dropped when its time is further behind `to` than keep_ms.
+--     handed: events for correlations of this one, as apply gives events
 --     However events are cut into calls, the findings are the same.
---   set:correlations() -> { { key, timespan_ms, suppress_ms, least, datasets } ... }, with the rules that suppress; no group with
---     fewer than `least` events in a timespan fires
+--   set:correlations() -> { { key, timespan_ms, suppress_ms, back_ms, keep_ms, least, silent, entities, alerts, datasets } ... }, inner
+--     ones before outer ones, with the rules that suppress. No group with fewer than `least` events in [since - back, to) fires; with
+--     `silent` groups without a new event are to be evaluated too, and those in `entities` without any; without `alerts` its findings
+--     are for outer ones only
 --   set:hide(hidden, acting): hidden = { dataset -> what the host hides of its records }, kept in set.hidden; of these datasets
 --     acting.id, dataset and record say from then on whose function is at work on what
---   set.counters: missing_group, missing_value, group_capped, no_time: records that did not (fully) take part
+--   set.counters: missing_group, missing_value, not_a_number, group_capped, no_time: records (or findings of inner correlations) that did
+--     not (fully) take part; evicted: events that a full window (max_events) did without
 --
 -- apply is the hot path: nothing is allocated for a record that no rule matches, beyond what the rules do themselves.
 -- Rules see the record itself, before the normalizer does; a rule that changes it changes it for all.
 local fields = require "defendis.normalize.fields"
 local normalizer = require "defendis.normalize.normalizer"
+local evaluate = require "defendis.rules.evaluate"
 local fault = require "defendis.rules.fault"
 local findings = require "defendis.rules.findings"
 local rule_file = require "defendis.rules.rule"
-local window = require "defendis.rules.window"
 
 local pcall = pcall
 local GROUPS_MAX = 32
@@ -95,23 +99,41 @@ function Set:emit_own(rule, dataset, record, meta)
   result.findings[#result.findings + 1] = findings.of_record(self.host, rule, dataset, meta.id, meta.time, level)
 end
 
-function Set:emit_member(rule, c, record, meta)
+-- The value of a member's event: text or number or nil, and whether it is one; else the counter for why not.
+local function value_of(self, m, record)
+  local value
+  if m.value_of then
+    value = m.value_of(record)
+  elseif m.c.numeric then
+    value = fields.number(fields.get(record, m.value_paths[1], self.host.null), self.host.scalar)
+    if not value then return nil, "not_a_number" end
+  end
+  if m.value_of and not value then return nil, "missing_value" end
+  return value
+end
+
+function Set:emit_member(rule, m, record, meta)
   local counters, host = self.counters, self.host
   if not meta.time then
     counters.no_time = counters.no_time + 1
     return
   end
-  local value = c.value_of and c.value_of(record)
-  if c.value_of and not value then
-    counters.missing_value = counters.missing_value + 1
+  local value, problem = value_of(self, m, record)
+  if problem then
+    counters[problem] = counters[problem] + 1
     return
   end
-  local group = c.group_of and c.group_of(record)
-  if group then return self:add_event(c.id, group, meta, rule.id, value) end
-  local groups, capped = fields.groups(record, c.group_paths, host.null, host.scalar, GROUPS_MAX)
+  if m.carry[1] then
+    local parts = {}
+    for i, path in ipairs(m.carry_paths) do parts[i] = fields.part(fields.get(record, path, host.null), host.scalar) or fields.NONE end
+    value = fields.carrying(value, parts)
+  end
+  local group = m.group_of and m.group_of(record)
+  if group then return self:add_event(m.c.id, group, meta, rule.id, value) end
+  local groups, capped = fields.groups(record, m.group_paths, host.null, host.scalar, GROUPS_MAX)
   if capped then counters.group_capped = counters.group_capped + 1 end
   if not groups[1] then counters.missing_group = counters.missing_group + 1 end
-  for i = 1, #groups do self:add_event(c.id, groups[i], meta, rule.id, value) end
+  for i = 1, #groups do self:add_event(m.c.id, groups[i], meta, rule.id, value) end
 end
 
 function Set:matched(rule, dataset, record, meta)
@@ -206,48 +228,19 @@ function Set:events()
   return out
 end
 
-local function next_of(events)
-  if type(events) == "function" then return events end
-  local i = 0
-  return function()
-    i = i + 1
-    return events[i]
-  end
-end
+Set.evaluate = evaluate.evaluate
 
--- An event stored by an older version of the rules may name a member that is no more, or lack the value.
-local function still_counts(item, event)
-  return item.kind == "rule" or (item.order[event.member] and (event.value or not item.value_paths))
-end
-
-function Set:evaluate(key, group, events, since, state)
-  local item = self.by_id[key]
-  if not item then error(('no rule "%s"'):format(tostring(key)), 2) end
-  local last = state and (math.tointeger(tonumber(state)) or error("state is not from an evaluation", 2))
-  local out, kept, fired = {}, {}
-  for event in next_of(events) do
-    if still_counts(item, event) then kept[#kept + 1] = event end
+local function add_datasets(item, seen, out)
+  if item.dataset and not seen[item.dataset] then
+    seen[item.dataset] = true
+    out[#out + 1] = item.dataset
   end
-  if item.kind == "rule" then
-    fired = window.first_only(item.suppress, kept, since, last, function(i)
-      out[#out + 1] = findings.of_group(self.host, item, group, kept[i])
-    end)
-  else
-    fired = window.run(item, kept, since, last, function(first, i, count)
-      out[#out + 1] = findings.of_window(self.host, item, group, kept, first, i, count)
-    end)
-  end
-  return out, fired and tostring(fired)
+  for _, base in ipairs(item.bases or {}) do add_datasets(base, seen, out) end
+  return out
 end
 
 local function datasets_of(item)
-  local seen, out = {}, {}
-  for _, base in ipairs(item.kind == "rule" and { item } or item.bases) do
-    if not seen[base.dataset] then
-      seen[base.dataset] = true
-      out[#out + 1] = base.dataset
-    end
-  end
+  local out = add_datasets(item, {}, {})
   table.sort(out)
   return out
 end
@@ -256,8 +249,10 @@ function Set:correlations()
   local out = {}
   for _, item in ipairs(self.items) do
     if item.kind == "correlation" or (item.alerts and item.suppress) then
-      out[#out + 1] = { key = item.id, timespan_ms = item.timespan or item.suppress, suppress_ms = item.suppress,
-        least = item.least or 1, datasets = datasets_of(item) }
+      local timespan = item.timespan or item.suppress
+      out[#out + 1] = { key = item.id, timespan_ms = timespan, suppress_ms = item.suppress, back_ms = item.back or timespan,
+        keep_ms = item.keep or item.suppress, least = item.least or 1, silent = item.mode ~= nil and item.mode ~= "slide",
+        entities = item.entities, alerts = item.alerts, datasets = datasets_of(item) }
     end
   end
   return out
@@ -283,11 +278,13 @@ return {
   new = function(parts, host)
     local self = setmetatable(parts, Set)
     self.host, self.plans = host, {}
-    for _, c in ipairs(self.items) do
-      if c.value_paths then c.value_of = fields.reader(c.value_paths, host.null, host.scalar) end
-      if c.group_paths and #c.group_paths == 1 then c.group_of = fields.reader(c.group_paths, host.null, host.scalar) end
+    for _, item in ipairs(self.rules) do
+      for _, m in ipairs(item.members) do
+        if m.value_paths and not m.c.numeric then m.value_of = fields.reader(m.value_paths, host.null, host.scalar) end
+        if #m.group_paths == 1 and not m.optional[1] then m.group_of = fields.reader(m.group_paths, host.null, host.scalar) end
+      end
     end
-    self.counters = { missing_group = 0, missing_value = 0, group_capped = 0, no_time = 0 }
+    self.counters = { missing_group = 0, missing_value = 0, not_a_number = 0, group_capped = 0, no_time = 0, evicted = 0 }
     self.result = { doc = nil, fault = nil, findings = {}, events = { n = 0 }, faults = {} }
     return self
   end,

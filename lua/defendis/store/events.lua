@@ -8,6 +8,7 @@ local check = require "defendis.check"
 
 local DAY_MS <const> = 86400000
 local RULES <const> = 16383
+local LATE <const> = 100000
 local DAYS <const> = 262144 -- before and after 1970-01-01
 
 local events = {}
@@ -62,8 +63,20 @@ end
 
 -- Adds events to correlations; flush_events() writes them. list: rule, time_ms, group, id, member and value (number, string or nil) of
 -- each, n values of the array in all. Events before floors[rule], or else before floor (Unix ms), are late and left out.
--- -> how many were late.
-function events:add_events(list, n, floors, floor) return self.packer:add(list, n, floors, floor) end
+-- Late ones go to the table `late`, which keeps the newest LATE. -> how many were late,
+-- and {rule -> how many}.
+function events:add_events(list, n, floors, floor)
+  local late, places = self.packer:add(list, n, floors, floor)
+  if late == 0 then return 0, {} end
+  local by = {}
+  for _, at in ipairs(places) do
+    by[list[at]] = (by[list[at]] or 0) + 1
+    self.db:exec("INSERT INTO late(rule, time_ms, grp, id, member) VALUES(?, ?, ?, ?, ?)", list[at], list[at + 1], list[at + 2],
+      list[at + 3], list[at + 4])
+  end
+  self.db:exec("DELETE FROM late WHERE n <= (SELECT max(n) FROM late) - ?", LATE)
+  return late, by
+end
 
 -- Writes what was added since the last time. -> true, or nil, err.
 function events:flush_events()
@@ -93,12 +106,14 @@ end
 
 local BODIES <const> = "SELECT body FROM event WHERE at >= ? AND at < ?"
 
--- for grp, found in ...: the groups with an event in [from_ms, to_ms) and at least `least` in [from_ms - back_ms, to_ms), in byte
--- order, each with the latter as an array of {time, id, member, value} by time, id and member; what is there twice counts once.
-function events:each_group(rule, back_ms, from_ms, to_ms, least)
+-- for grp, found in ...: the groups with an event in [from_ms, to_ms) (or, with `silent`, before) and at least `least` in
+-- [from_ms - back_ms, to_ms), in byte order, each with the latter as an array of {time, id, member, value} by time, id and member; what is
+-- there twice counts once.
+function events:each_group(rule, back_ms, from_ms, to_ms, least, silent)
   local from = math.max(from_ms - back_ms, math.mininteger + back_ms)
-  local gather = core.events.gather(from, from_ms, to_ms, least or 1)
-  local first, last = places(self, rule, from_ms, to_ms)
+  local since = silent and from or from_ms
+  local gather = core.events.gather(from, since, to_ms, least or 1)
+  local first, last = places(self, rule, since, to_ms)
   for body in self.db:rows(BODIES, first, last) do gather:note(body) end
   for body in self.db:rows(BODIES, places(self, rule, from, to_ms)) do gather:take(body) end
   return gather.next, gather, nil, gather
@@ -114,6 +129,9 @@ end
 function events:drop_fired(rule, before_ms)
   return self.db:exec("DELETE FROM fired WHERE rule = ? AND time_ms < ?", rule_key(self, rule), before_ms)
 end
+
+-- Is anything kept by set_fired for this rule?
+function events:has_fired(rule) return (self.db:row("SELECT 1 FROM fired WHERE rule = ? LIMIT 1", rule_key(self, rule))) ~= nil end
 
 -- What set_fired last kept for this rule and group (a short text), or nil.
 function events:fired(rule, grp)

@@ -67,6 +67,10 @@ INSERT INTO event_body SELECT at, 1, CAST(printf('%d %d %d %d %d %s', time_ms, l
   FROM (SELECT *, CASE typeof(value) WHEN 'real' THEN printf('%!.17g', value) ELSE CAST(value AS TEXT) END AS text FROM event);
 DROP TABLE event;
 ALTER TABLE event_body RENAME TO event;
+]], [[
+-- what came behind the watermark of a correlation; see store/events.lua
+CREATE TABLE late(n INTEGER PRIMARY KEY, rule TEXT NOT NULL, time_ms INTEGER NOT NULL, grp TEXT NOT NULL, id TEXT NOT NULL,
+  member TEXT NOT NULL) STRICT;
 ]] }
 
 -- Each table's columns, parents first; a spec compares them with the schema.
@@ -80,6 +84,7 @@ schema.TABLES = {
   { "pass", "dataset", "input", "from", "key", blob = "key" },
   { "event_rule", "no", "rule" },
   { "event", "at", "n", "body", blob = "body" },
+  { "late", "n", "rule", "time_ms", "grp", "id", "member" },
   { "fired", "rule", "grp", "state", "time_ms" },
   { "finding", "id", "rule", "time_ms", "level", "doc" },
   { "dead", "id", "dataset", "input", "from", "to", "sink", "reason", "where", "time_ms", "raw", "hash", "doc", "retry",

@@ -1,0 +1,70 @@
+-- decide.lua: decides correlations over what is kept for them, each step with its findings and state in one transaction. Of commit.lua.
+local page_work = require "defendis.pipeline.page"
+
+local DAY_MS <const> = 86400000
+local EVENTS <const> = 20000 -- of a correlation, decided at once
+
+local decide = {}
+
+-- Decides one group; what it means for outer correlations is kept for them. Returns true, or nil, err.
+local function decide_group(self, c, group, events, from, to, fired)
+  local store = self.store
+  local known = fired and store:fired(c.key, group) or nil
+  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, known, to, self.since)
+  if c.alerts then table.move(findings, 1, #findings, #self.out.found + 1, self.out.found) end
+  if handed.n > 0 then self:add_events(handed) end
+  if state then return store:set_fired(c.key, group, state, time) end
+  return true
+end
+
+-- The groups of a correlation that can have something to say in [from, to), one by one. Returns true, or nil, err.
+local function decide_groups(self, c, from, to)
+  local left, fired = {}, self.store:has_fired(c.key) -- asking once for each of many groups that never fired takes its time
+  for _, group in ipairs(c.entities or {}) do left[group] = true end
+  for group, events in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent) do
+    left[group] = nil
+    local ok, err = decide_group(self, c, group, events, from, to, fired)
+    if not ok then return nil, err end
+  end
+  for _, group in ipairs(c.entities or {}) do
+    if left[group] then
+      left[group] = nil
+      local ok, err = decide_group(self, c, group, {}, from, to, fired)
+      if not ok then return nil, err end
+    end
+  end
+  return self.store:flush_events()
+end
+
+--- Decides a correlation up to `to` (Unix ms, a day's begin): every window before it is whole, and no late record is expected.
+-- What is decided at once is held in memory: so many days as have about EVENTS events. c: one of set:correlations().
+-- Returns true, or nil, err.
+function decide.correlate(self, c, to)
+  local day = self.watermarks[c.key] or self.since
+  if to <= day then return true end
+  local ok, err = self:transaction(function()
+    local step = self.steps[c.key] or DAY_MS
+    while day < to do
+      local upto = math.min(to, day + step)
+      page_work.clear(self.out)
+      local kept, problem = decide_groups(self, c, day, upto)
+      if kept then kept, problem = self:keep_findings() end
+      if not kept then return nil, problem end
+      local events = self.store:count_events(c.key, day, upto)
+      if events > EVENTS then
+        step = math.max(DAY_MS, step // DAY_MS // 2 * DAY_MS)
+      elseif events < EVENTS // 2 then
+        step = math.min(64 * DAY_MS, step * 2)
+      end
+      day = upto
+    end
+    self.steps[c.key] = step
+    self.store:drop_events(c.key, to - c.back_ms)
+    self.store:drop_fired(c.key, to - c.keep_ms)
+    return self.store:set_watermark(c.key, to)
+  end)
+  if ok then self.watermarks[c.key] = to end
+  return ok, err
+end
+
+return decide
