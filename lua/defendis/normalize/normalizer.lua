@@ -3,9 +3,11 @@
 --   normalizer.validate(options) -> nil | message, path
 --   normalizer.compile(options, null) -> { id, dataset, map = function or nil, meta }
 --     meta(record) -> id or nil, Unix ms or nil, what is wrong with the id, what is wrong with the time
+--   normalizer.shipped(dataset, target, host) -> one that comes with the program (shipped.lua), or nil
 --   normalizer.default(dataset, null) -> for datasets without one: passes records through, id in "id", no time
 local check = require "defendis.check"
 local fields = require "defendis.normalize.fields"
+local shipped = require "defendis.normalize.shipped"
 local time = require "defendis.time"
 
 local normalizer = {}
@@ -55,6 +57,11 @@ end
 function normalizer.compile(options, null)
   return { id = options.id, dataset = options.dataset, time = options.time, id_field = options.id_field or "id",
     map = options.map, meta = meta_reader(options.id_field or "id", options.time, null) }
+end
+
+function normalizer.shipped(dataset, target, host)
+  local options = shipped.get(dataset, target, host)
+  return options and normalizer.compile(options, host.null)
 end
 
 function normalizer.default(dataset, null)

@@ -6,6 +6,7 @@ local check = require "defendis.check"
 local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
 local secret = require "defendis.secret"
+local shipped = require "defendis.normalize.shipped"
 local sinks = require "defendis.pipeline.sinks"
 local time = require "defendis.time"
 
@@ -80,6 +81,7 @@ local SPEC = {
   page_size = page_size,
   concurrency = page_size,
   rules = check.list(check.text),
+  normalize = check.one_of(shipped.TARGETS),
   sinks = check.required(check.list(sink, 1)),
   store = check.required(check.text),
   outbox = size,
@@ -129,9 +131,10 @@ local function parse_time(text)
   return time.parse(text)
 end
 
---- What the rules need from this program.
-function file.host()
-  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
+--- What the rules need from this program. normalize: what datasets without a normalizer become, or nil.
+function file.host(normalize)
+  return { normalize = normalize, uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar,
+    parse_time = parse_time }
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
@@ -176,7 +179,7 @@ function file.read(path, bare, past)
   local sources, set
   sources, err = file.sources(o.rules or {}, folder)
   if not sources then return nil, err end
-  set, err = rules.load(sources, file.host())
+  set, err = rules.load(sources, file.host(o.normalize))
   if not set then return nil, err end
   local plan = { path = path, folder = folder, scope = o.scope, datasets = o.datasets, set = set,
     since = core.api.days(o.since), until_day = o["until"] and core.api.days(o["until"]) or 0,

@@ -4,6 +4,8 @@
 --   host = { uuid5  = function(namespace, name) -> text,
 --            null   = the JSON null value,
 --            array  = function(t) -> t, marked as a JSON array,
+--            normalize = "ocsf" or "ocsf:5021": datasets without a normalizer get the one that is shipped (optional),
+--            protect = function(value) -> {hmac, last4}: what those may tell of a secret (optional),
 --            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees

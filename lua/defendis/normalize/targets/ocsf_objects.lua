@@ -69,13 +69,12 @@ return {
     enums = { type_id = set "0 1 2 3 4 5 6 7 99", confidentiality_id = set "0 1 2 3 4 5 6 99" } },
   fingerprint = { "algorithm algorithm_id*:integer value*", enums = { algorithm_id = HASHES } },
   email = { "bcc:string[] cc:string[] delivered_to from from_mailbox message_uid reply_to size:integer smtp_from smtp_to:string[] "
-    .. "subject to:string[] "
-    .. "uid urls:url[] files:file[]", at_least_one = { "from", "to" } },
+    .. "subject to:string[] uid urls:url[] files:file[]", at_least_one = { "from", "to" } },
   device = { ENDPOINT:gsub("type_id:", "type_id*:") .. " created_time:timestamp desc first_seen_time:timestamp groups:group[] "
-    .. "is_compliant:boolean "
-    .. "is_managed:boolean is_personal:boolean is_trusted:boolean last_seen_time:timestamp org:organization region risk_level "
-    .. "risk_level_id:integer risk_score:integer uid_alt vendor_name model", enums = { type_id = set "0 1 2 3 4 5 6 7 8 9 10 11 12 13 "
-    .. "14 15 99" },
+    .. "is_compliant:boolean is_managed:boolean is_personal:boolean is_trusted:boolean last_seen_time:timestamp org:organization "
+    .. "region risk_level "
+    .. "risk_level_id:integer risk_score:integer uid_alt vendor_name model", enums = { type_id = set("0 1 2 3 4 5 6 7 8 9 10 11 12 13 "
+    .. "14 15 99") },
     at_least_one = { "ip", "uid", "name", "hostname", "instance_uid", "interface_uid", "interface_name" } },
   endpoint = { ENDPOINT, at_least_one = { "ip", "uid", "name", "hostname", "svc_name", "instance_uid", "interface_uid",
     "interface_name", "domain" } },
