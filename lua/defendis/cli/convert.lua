@@ -8,7 +8,7 @@ local ui = require "defendis.cli.ui"
 local command = {}
 
 function command.options(c)
-  c:argument("file", "JSON lines of findings or OCSF documents; without it, or as -, stdin."):args "?":default "-"
+  c:argument("file", "JSON lines of findings or OCSF documents; without it, or as -, stdin."):args "?"
   c:option("--to", "The dialect: " .. table.concat(convert.DIALECTS, ", ") .. "."):argname "DIALECT":choices(convert.DIALECTS):count "1"
   c:flag("--bundle", "With stix: one bundle of everything.")
 end
@@ -17,7 +17,7 @@ local function encode(value) return assert(core.json.encode(value, { sort_keys =
 
 --- What converters need of this program. The time of a finding without any is when it is converted.
 function command.host()
-  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, encode = encode, now = os.time() * 1000,
+  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, encode = encode, now = core.sys.wall_ms(),
     version = core.version }
 end
 

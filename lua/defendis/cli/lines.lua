@@ -5,9 +5,10 @@ local ui = require "defendis.cli.ui"
 
 local lines = {}
 
---- Calls work(text, number) -> true, or nil and what is wrong, for each line of a file ("-": stdin) that is not empty. A fault is a line
--- on stderr. Returns the exit code: 0, or 1 when there was any; or nil, err.
+--- Calls work(text, number) -> true, or nil and what is wrong, for each line of a file (nil or "-": stdin) that is not empty. A fault is a
+-- line on stderr. Returns the exit code: 0, or 1 when there was any; or nil, err.
 function lines.each(path, work)
+  path = path or "-"
   local f, problem = io.stdin, nil
   if path ~= "-" then f, problem = io.open(path, "rb") end
   if not f then return nil, check.error("config", "cannot read " .. problem) end

@@ -5,7 +5,7 @@ local lines = require "defendis.cli.lines"
 local command = {}
 
 function command.options(c)
-  c:argument("file", "JSON lines (of cef and leef: lines); without it, or as -, stdin."):args "?":default "-"
+  c:argument("file", "JSON lines (of cef and leef: lines); without it, or as -, stdin."):args "?"
   c:option("--target", "What they are to be: " .. table.concat(targets.names(), ", ") .. ".")
     :argname "TARGET":choices(targets.names()):count "1"
 end

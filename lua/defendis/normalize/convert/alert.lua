@@ -55,7 +55,9 @@ local function from_class(a, doc)
   a.rule = { id = id_text(analytic.uid), title = text(analytic.name), version = text(analytic.version) }
   a.tags, a.file = sub(doc.metadata).labels, text(sub(doc.file).name)
   a.hash = text(sub(sub(sub(doc.file).hashes)[1]).value)
-  a.host, a.actor = text(sub(doc.device).hostname), text(sub(sub(sub(doc.osint)[1]).threat_actor).name)
+  local endpoint = sub(sub(sub(doc.evidences)[1]).dst_endpoint)
+  a.host, a.ip = text(sub(doc.device).hostname) or text(endpoint.hostname), text(endpoint.ip)
+  a.actor = text(sub(sub(sub(doc.osint)[1]).threat_actor).name)
   a.ransomware = sub(sub(sub(doc.malware)[1]).classification_ids)[1] == 10
   a.resource = text(sub(sub(doc.resources)[1]).name)
   for _, o in ipairs(a.class_uid == 5021 and sub(doc.osint) or {}) do
@@ -87,7 +89,11 @@ local function from_finding(a, doc, host)
   for _, value in pairs(sub(a.group)) do
     for _, v in ipairs(type(value) == "table" and value or { value }) do
       local kind = type(v) == "string" and kind_of(v)
-      if kind then observe(a, kind, v) a[kind] = a[kind] or v end
+      if kind then
+        v = (kind == "email" or kind == "domain") and v:lower() or kind == "url" and clean.url(v) or v
+        observe(a, kind, v)
+        a[kind] = a[kind] or v
+      end
     end
   end
 end
