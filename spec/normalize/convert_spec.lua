@@ -76,6 +76,13 @@ describe("convert", function()
     end
   end)
 
+  it("takes passwords and tokens out of the URLs of an OCSF document, which stays as it is for OCSF only", function()
+    local text = POST:gsub('"url_string":"http://x', '"url_string":"http://eve:S3cret!@x'):gsub("example/1", "example/1?token=S3cret!")
+    for _, dialect in ipairs(convert.DIALECTS) do
+      assert.equal(dialect == "ocsf", text_of(made(dialect, text)):find("S3cret", 1, true) ~= nil, dialect)
+    end
+  end)
+
   it("refuses what is neither a finding nor OCSF, and what has no id", function()
     for text, message in pairs{ ["{}"] = "neither a finding nor an OCSF document", ['{"rule":{}}'] = 'a finding without "id"',
       ['{"class_uid":2004}'] = 'without "finding_info.uid" and "metadata.uid"', ['{"class_uid":9999,"metadata":{"uid":"x"}}'] = "no "
