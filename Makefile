@@ -23,7 +23,7 @@ HOST_SRC = $(wildcard src/host/*.c src/cli/*.c)
 CORE_OBJ = $(CORE_SRC:%.c=$(BUILD)/%.o)
 HOST_OBJ = $(HOST_SRC:%.c=$(BUILD)/%.o)
 TEST_SRC = $(wildcard spec/internals/*.c)
-LUA_SRC  = $(wildcard lua/defendis/*.lua lua/defendis/*/*.lua)
+LUA_SRC  = $(wildcard lua/defendis/*.lua lua/defendis/*/*.lua lua/defendis/*/*/*.lua)
 CORE_SO  = $(BUILD)/lua/defendis/core.so
 TEST_SO  = $(BUILD)/lua/defendis_internals.so
 DISK_SO  = $(BUILD)/disk.so

@@ -10,6 +10,8 @@ local COMMANDS = {
   { "ingest", "run a pipeline incrementally" },
   { "run", "run a playbook in the sandbox" },
   { "test", "the tests inside rule files" },
+  { "convert", "findings in the words of other systems" },
+  { "validate", "documents against a target's rules" },
   { "state", "checkpoints of a store" },
   { "ledger", "proof of completeness" },
   { "simulate", "the built-in API" },

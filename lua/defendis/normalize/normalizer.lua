@@ -5,11 +5,13 @@
 --     program, read: of a declarative map, see map.lua; program:run(page, i, buffer) is map without tables; source: what it was made
 --     of, when it needs a key
 --     meta(record) -> id or nil, Unix ms or nil, what is wrong with the id, what is wrong with the time
+--   normalizer.shipped(dataset, target, host) -> one that comes with the program (shipped.lua), or nil
 --   normalizer.default(dataset, null) -> for datasets without one: passes records through, id in "id", no time
 local check = require "defendis.check"
 local expressions = require "defendis.normalize.expressions"
 local fields = require "defendis.normalize.fields"
 local map = require "defendis.normalize.map"
+local shipped = require "defendis.normalize.shipped"
 local time = require "defendis.time"
 
 local normalizer = {}
@@ -70,6 +72,11 @@ function normalizer.compile(options, null, host)
   out.program, out.map = host.map(made.program)
   out.read = made.read
   return out
+end
+
+function normalizer.shipped(dataset, target, host)
+  local options = shipped.get(dataset, target, host)
+  return options and normalizer.compile(options, host.null)
 end
 
 function normalizer.default(dataset, null)

@@ -7,6 +7,7 @@ local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
 local secret = require "defendis.secret"
 local sensitive = require "defendis.sensitive"
+local shipped = require "defendis.normalize.shipped"
 local sinks = require "defendis.pipeline.sinks"
 local time = require "defendis.time"
 
@@ -82,6 +83,7 @@ local SPEC = {
   concurrency = page_size,
   rules = check.list(check.text),
   sensitive = check.shape(sensitive.SPEC),
+  normalize = check.one_of(shipped.TARGETS),
   sinks = check.required(check.list(sink, 1)),
   store = check.required(check.text),
   outbox = size,
@@ -158,13 +160,22 @@ function file.map(program)
   end
 end
 
---- What the rules need from this program. options: `sensitive` of the pipeline, or nil.
-function file.host(options)
-  return { read = read_table, decode = core.json.decode, encode = encode, map = file.map, key_later = true,
+-- What the shipped normalizers may tell of a value.
+local function protect(v)
+  if not core.sensitive.is(v) then return nil end
+  local is_card, last4 = pcall(v.last4, v)
+  return { hmac = v:hmac(), last4 = is_card and last4 or nil }
+end
+
+--- What the rules need from this program. o: options of the pipeline file, or nil.
+function file.host(o)
+  o = o or {}
+  return { normalize = o.normalize, protect = protect, read = read_table, decode = core.json.decode, encode = encode, map = file.map,
+    key_later = true,
     native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
     uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
     sensitive = { list = sensitive.list }, example = sensitive.example,
-    hidden = function(name) return catalog.find(name) and sensitive.names(name, options or {}) end }
+    hidden = function(name) return catalog.find(name) and sensitive.names(name, o.sensitive or {}) end }
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
@@ -209,7 +220,7 @@ function file.read(path, bare, past)
   local sources, set
   sources, err = file.sources(o.rules or {}, folder)
   if not sources then return nil, err end
-  set, err = rules.load(sources, file.host(o.sensitive))
+  set, err = rules.load(sources, file.host(o))
   if not set then return nil, err end
   local plan = { path = path, folder = folder, scope = o.scope, datasets = o.datasets, set = set,
     since = core.api.days(o.since), until_day = o["until"] and core.api.days(o["until"]) or 0,

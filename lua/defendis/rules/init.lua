@@ -8,6 +8,8 @@
 --            read   = function(path, most) -> text, or nil and why; decode = JSON: for lookups (optional),
 --            encode = function(value) -> JSON text, map = function(program) -> {run}, function(record) -> document: for declarative maps,
 --            with hmac_key, key_later and hidden, see normalize/map.lua (optional)
+--            normalize = "ocsf" or "ocsf:5021": datasets without a normalizer get the one that is shipped (optional),
+--            protect = function(value) -> {hmac, last4}: what those may tell of a secret (optional),
 --            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional),
 --            sensitive = what rule files see under this name (optional),
 --            example = function(dataset, record) -> the record of a test as the rules get it from the host (optional) }

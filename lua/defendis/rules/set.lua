@@ -142,7 +142,9 @@ function Set:matched(rule, dataset, record, meta)
 end
 
 function Set:plan(dataset)
-  local plan = { normalizer = self.normalizers[dataset] or normalizer.default(dataset, self.host.null), rules = {} }
+  local host = self.host
+  local plan = { normalizer = self.normalizers[dataset] or host.normalize and normalizer.shipped(dataset, host.normalize, host)
+    or normalizer.default(dataset, host.null), rules = {} }
   for _, rule in ipairs(self.rules) do
     if rule.dataset == dataset then plan.rules[#plan.rules + 1] = rule end
   end
