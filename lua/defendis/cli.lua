@@ -10,6 +10,7 @@ local COMMANDS = {
   { "ingest", "run a pipeline incrementally" },
   { "run", "run a playbook in the sandbox" },
   { "test", "the tests inside rule files" },
+  { "replay", "rules on recorded records, and what others would find" },
   { "state", "checkpoints of a store" },
   { "ledger", "proof of completeness" },
   { "simulate", "the built-in API" },
