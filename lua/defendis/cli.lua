@@ -11,6 +11,7 @@ local COMMANDS = {
   { "run", "run a playbook in the sandbox" },
   { "test", "the tests inside rule files" },
   { "replay", "rules on recorded records, and what others would find" },
+  { "explain", "why a finding is there, or why none is" },
   { "state", "checkpoints of a store" },
   { "ledger", "proof of completeness" },
   { "simulate", "the built-in API" },
