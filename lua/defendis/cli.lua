@@ -10,6 +10,7 @@ local COMMANDS = {
   { "ingest", "run a pipeline incrementally" },
   { "run", "run a playbook in the sandbox" },
   { "test", "the tests inside rule files" },
+  { "lint", "what is wrong with rule files, or may be" },
   { "replay", "rules on recorded records, and what others would find" },
   { "explain", "why a finding is there, or why none is" },
   { "state", "checkpoints of a store" },

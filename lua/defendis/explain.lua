@@ -45,13 +45,16 @@ local function level_reason(def, level)
   if def.kind == "correlation" then
     return own == level and "the correlation's level" or ("the correlation's level was so then; it is %s now"):format(own)
   end
-  if not def.options.level_for then return own == level and "the rule's level" or ("the rule's level was so then; it is %s now"):format(own) end
+  if not def.options.level_for then
+    return own == level and "the rule's level" or ("the rule's level was so then; it is %s now"):format(own)
+  end
   return own == level and "the rule's level; level_for chose no other, or the same"
     or ("level_for chose it; the rule's own level is %s"):format(own)
 end
 
 --- Why a finding is there. id: of the finding, or how it begins; set: the rules, or nil. Returns {finding = document, rule = {id, title,
--- version, file, line, condition}, reason = of its level, evidence = array of {id, time, dataset, input, from, to, request_id}}, or nil, err.
+-- version, file, line, condition, ...}, reason = of its level, evidence = array of {id, time, dataset, input, from, to, request_id}}, or
+-- nil, err.
 function explain.finding(store, set, id)
   if not id:find "^[%x-]+$" then return config('"%s" is not the id of a finding', id) end
   local found, second
@@ -189,7 +192,8 @@ local function waiting(store, set, item, out, say)
     for _, dataset in ipairs(c.key == item.id and c.datasets or {}) do
       for row in store:windows{ dataset = dataset } do
         if row.state ~= "closed" then
-          say("open: %s %s %s..%s%s", dataset, row.input, core.api.date(row.from), core.api.date(row.to), row.reason and ": " .. row.reason or "")
+          say("open: %s %s %s..%s%s", dataset, row.input, core.api.date(row.from), core.api.date(row.to),
+            row.reason and ": " .. row.reason or "")
           return
         end
       end

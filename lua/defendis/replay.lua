@@ -179,7 +179,9 @@ function Replay:findings() return self.store:findings() end
 
 --- Why the first record that could not be used was refused, or nil.
 function Replay:first_dead()
-  for letter in self.store:dead_letters() do return letter.reason end
+  local reason
+  for letter in self.store:dead_letters{ bare = true } do reason = reason or letter.reason end
+  return reason
 end
 
 function Replay:close() self.commit:close() end

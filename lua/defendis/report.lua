@@ -83,8 +83,8 @@ local function level_class(level) return LEVELS[level] and level or "information
 local function level_text(level) return ('<b class="l %s">%s</b>'):format(level_class(level), escape(level)) end
 local function when(ms) return ms and time.format(ms):gsub("T", " "):gsub("Z$", "") or "no time" end
 
---- Findings by rule. findings: iterator as store:findings() gives. Returns an array of {rule, title, type, total, worst, levels = {level =
--- count}, first, last = ms, days = {day = {level = count}}, documents = at most SHOWN}, the worst first.
+--- Findings by rule. findings: iterator as store:findings() gives. Returns an array of {rule, title, type, total, worst, levels =
+-- {level = count}, first, last = ms, days = {day = {level = count}}, documents = at most SHOWN}, the worst first.
 function report.summary(findings)
   local by, out = {}, {}
   for f in findings do
@@ -152,8 +152,8 @@ function report.timeline(rule, from, to)
     local c = cols[at]
     if c then
       local first = core.api.date(from + at * step)
-      bar(out, c, 40 + at * width, math.max(1, math.min(width - 1, 24)), scale, ("%s%s: %d"):format(first, step > 1 and (" and %d days more")
-        :format(step - 1) or "", c.n))
+      local more = step > 1 and (" and %d days more"):format(step - 1) or ""
+      bar(out, c, 40 + at * width, math.max(1, math.min(width - 1, 24)), scale, ("%s%s: %d"):format(first, more, c.n))
     end
   end
   out[#out + 1] = ('<text x="40" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">%s</text></svg>\n'):format(HEIGHT - 5,
@@ -162,8 +162,8 @@ function report.timeline(rule, from, to)
 end
 
 local function row(doc, cells)
-  return ('<tr>%s<td>%s</td><td class="t">%s</td><td class="a">%s</td><td class="n">%s</td><td class="id">%s</td></tr>\n'):format(cells or "",
-    level_text(doc.level), when(doc.time), escape(replay.about(doc)), escape(doc.evidence_total or ""), escape(doc.id))
+  return ('<tr>%s<td>%s</td><td class="t">%s</td><td class="a">%s</td><td class="n">%s</td><td class="id">%s</td></tr>\n'):format(
+    cells or "", level_text(doc.level), when(doc.time), escape(replay.about(doc)), escape(doc.evidence_total or ""), escape(doc.id))
 end
 
 local HEAD <const> = '<th>level</th><th>time</th><th>about</th><th class="n">records</th><th>finding</th></tr>\n'

@@ -134,8 +134,8 @@ function kinds.correlation(set, def, test)
   if count ~= test.findings then return ("findings: expected %d, got %d"):format(test.findings, count) end
 end
 
--- What kinds of test a definition lacks, or nil.
-local function gap(def)
+--- What kinds of test a definition lacks, or nil.
+function ruletest.gap(def)
   local positive, negative = false, false
   for _, test in ipairs(def.options.tests or {}) do
     local yes = def.kind == "normalizer" or test.match == true or (test.findings or 0) > 0
@@ -172,7 +172,7 @@ function ruletest.run(set, options)
     for _, test in ipairs(def.options.tests or {}) do
       if whole or selected(filter, test.name) then record(def, test.name, kinds[def.kind](set, def, test)) end
     end
-    local missing = whole and gap(def)
+    local missing = whole and ruletest.gap(def)
     if missing then record(def, "has tests", ("%s:%d: %s"):format(def.file, def.line, missing)) end
   end
   return report

@@ -35,7 +35,9 @@ end
 local function condition(rule)
   local c, out = rule.condition, {}
   if type(c) == "string" then return c end
-  for name, value in pairs(c or {}) do out[#out + 1] = ("%s %s"):format(name, type(value) == "table" and table.concat(value, ",") or value) end
+  for name, value in pairs(c or {}) do
+    out[#out + 1] = ("%s %s"):format(name, type(value) == "table" and table.concat(value, ",") or value)
+  end
   table.sort(out)
   return table.concat(out, ", ")
 end
@@ -73,7 +75,8 @@ local function show_finding(why)
   row("window", f.window and ("%s .. %s"):format(time.format(f.window.from), time.format(f.window.to)))
   row("count", f.count and tostring(f.count))
   row("group", group_text(f.group))
-  print(("\n%d record%s%s"):format(f.evidence_total, f.evidence_total == 1 and "" or "s", f.evidence_total > #why.evidence and (", the first %d:"):format(#why.evidence) or ":"))
+  local total, shown = f.evidence_total, #why.evidence
+  print(("\n%d record%s%s"):format(total, total == 1 and "" or "s", total > shown and (", the first %d:"):format(shown) or ":"))
   local rows = {}
   for i, e in ipairs(why.evidence) do
     rows[i] = { e.id, e.time and time.format(e.time) or "-", e.dataset, e.input or "not known to this state",
@@ -90,11 +93,13 @@ local function show_why_not(why)
   print ""
   for _, line in ipairs(why.lines) do print(ui.plain(line)) end
   if #why.events == 0 then return end
-  print(("\n%d events that the state keeps of this group%s"):format(#why.events, #why.events > SHOWN and (", the last %d:"):format(SHOWN) or ":"))
+  print(("\n%d events that the state keeps of this group%s"):format(#why.events,
+    #why.events > SHOWN and (", the last %d:"):format(SHOWN) or ":"))
   local rows, w = {}, why.window
   for i = math.max(1, #why.events - SHOWN + 1), #why.events do
     local e = why.events[i]
-    rows[#rows + 1] = { e.id, time.format(e.time), e.member, explain.label(e.value or "-"), w and i >= w.first and i <= w.last and "in the window" or "" }
+    local where = w and i >= w.first and i <= w.last and "in the window" or ""
+    rows[#rows + 1] = { e.id, time.format(e.time), e.member, explain.label(e.value or "-"), where }
   end
   ui.table({ "record", "time", "rule", "value", "" }, rows)
 end
