@@ -171,8 +171,8 @@ describe("replay", function()
     local file = write("r.jsonl", line_of{ id = "1", severity = "critical", email = "a@x.example", leakedAt = "2025-05-05",
       source = { name = "S", type = "stealer" } })
     local got = replay("PIPELINE --dataset dataleaks.credentials --records " .. file)
-    assert.matches("2 events lie before 2026-01-01, where the pipeline begins, and count in no correlation; --from begins earlier", got.err, 1,
-      true)
+    assert.matches("2 events lie before 2026-01-01, where the pipeline begins, and count in no correlation; --from begins earlier",
+      got.err, 1, true)
     got = replay("PIPELINE --dataset dataleaks.credentials --from 2025-05-01 --records " .. file, 0)
     assert.matches("medium +1 +quiet", got.out)
   end)
