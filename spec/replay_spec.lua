@@ -150,6 +150,13 @@ describe("replay", function()
     refused("--records x --from 2026-02-01 --to 2026-01-01", "--from is not before --to")
   end)
 
+  it("refuses to compare what could be read only once", function()
+    local file = write("r.jsonl", line_of{ id = "1", severity = "critical" })
+    local got = run.defendis(("replay %s --dataset dataleaks.credentials --records /dev/stdin --against %s/rules.lua"):format(p.path,
+      p.folder), { prefix = ("sh -c 'cat %s | \"$@\"' sh"):format(file) })
+    assert.same({ 2, "defendis: the records could not be read twice alike; give a file that stays as it is\n" }, { got.code, got.err })
+  end)
+
   it("shows what a state found when there are no records", function()
     assert.equal(0, p:ingest().code)
     local got = replay("PIPELINE --state PIPELINE", 0)

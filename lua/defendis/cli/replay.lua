@@ -90,6 +90,7 @@ local function work(plan, args, tell)
     changes = replay.changes(of_state(other, args), own:findings())
     changes.what = args.state .. " -> this replay"
   elseif other then
+    if own.received ~= other.received then return config "the records could not be read twice alike; give a file that stays as it is" end
     changes, run = replay.changes(own:findings(), other:findings()), other
     changes.what = args.pipeline .. " -> " .. table.concat(args.against, ", ")
   end
