@@ -6,6 +6,7 @@ local time = require "defendis.time"
 
 local DAY_MS <const> = 86400000
 local SHOWN <const> = 500 -- findings of a rule, and differences of a kind
+local LONG <const> = 160 -- characters of a text in a table
 local BARS <const> = 120 -- of a timeline
 local WIDTH <const>, HEIGHT <const> = 960, 96
 
@@ -27,7 +28,7 @@ th{text-align:left;white-space:nowrap;color:var(--dim);font-weight:600;backgroun
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 td.a{min-width:13rem;overflow-wrap:anywhere}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.t{white-space:nowrap;font-variant-numeric:tabular-nums}
-td.id{font-family:ui-monospace,monospace;font-size:.78rem;color:var(--dim);white-space:nowrap}
+td.id{font-family:ui-monospace,monospace;font-size:.78rem;color:var(--dim);min-width:8rem}
 b.l{font-weight:600;white-space:nowrap}
 svg{display:block;width:100%;height:auto;margin:.5rem 0;background:var(--soft);border-radius:4px}
 svg text{fill:var(--dim);font:11px system-ui,sans-serif}svg line{stroke:var(--line)}
@@ -60,6 +61,13 @@ function report.escape(value)
   return (text:gsub("[&<>\"']", ENTITIES))
 end
 local escape = report.escape
+
+-- The beginning of a text that is long: a row of a table is for looking, the document has all of it.
+local function short(text)
+  if not utf8.len(text) then text = text:gsub("[\x80-\xff]", "?") end
+  local stop = utf8.offset(text, LONG + 1)
+  return stop and stop <= #text and text:sub(1, stop - 1) .. "..." or text
+end
 
 local BASE64 <const> = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local function base64(bytes)
@@ -163,7 +171,7 @@ end
 
 local function row(doc, cells)
   return ('<tr>%s<td>%s</td><td class="t">%s</td><td class="a">%s</td><td class="n">%s</td><td class="id">%s</td></tr>\n'):format(
-    cells or "", level_text(doc.level), when(doc.time), escape(replay.about(doc)), escape(doc.evidence_total or ""), escape(doc.id))
+    cells or "", level_text(doc.level), when(doc.time), escape(short(replay.about(doc))), escape(doc.evidence_total or ""), escape(doc.id))
 end
 
 local HEAD <const> = '<th>level</th><th>time</th><th>about</th><th class="n">records</th><th>finding</th></tr>\n'
@@ -193,7 +201,7 @@ local function change_part(out, changes)
         kind == "changed" and "<th>what</th>" or "", HEAD)
       for i = 1, math.min(#list, SHOWN) do
         local doc = list[i].after or list[i]
-        local what = list[i].fields and ('<td class="a">%s</td>'):format(escape(report.what(list[i]))) or ""
+        local what = list[i].fields and ('<td class="a">%s</td>'):format(escape(short(report.what(list[i], "\u{2192}")))) or ""
         out[#out + 1] = row(doc, ('<td class="a">%s</td>%s'):format(escape(doc.title), what))
       end
       out[#out + 1] = "</table></div>" .. cut(#list) .. "\n"
@@ -201,14 +209,14 @@ local function change_part(out, changes)
   end
 end
 
---- What changed in a finding, as text: level high -> critical, evidence. change: of replay.changes.
-function report.what(change)
+--- What changed in a finding, as text: level high -> critical, evidence. change: of replay.changes; arrow: another one than ->.
+function report.what(change, arrow)
   local out = {}
   for i, name in ipairs(change.fields) do
     local a, b = change.before[name], change.after[name]
     if name == "time" then a, b = a and time.format(a), b and time.format(b) end
     local plain = type(a) ~= "table" and type(b) ~= "table"
-    out[i] = plain and ("%s %s -> %s"):format(name, tostring(a), tostring(b)) or name
+    out[i] = plain and ("%s %s %s %s"):format(name, tostring(a), arrow or "->", tostring(b)) or name
   end
   return table.concat(out, ", ")
 end

@@ -165,14 +165,14 @@ end
 
 local function tell(args, out)
   local lines, run, changes = notes(out), out.run, out.changes
-  if args.json then document(out) else show(out) end
-  for i, line in ipairs(lines) do
-    if i > 1 then io.stderr:write("defendis: ", ui.plain(line), "\n") end
-  end
   if args.report then
     local ok, err = write(args.report, report.html{ title = "Replay of " .. args.pipeline, notes = lines, rules = out.rules,
       changes = changes })
     if not ok then return nil, err end
+  end
+  if args.json then document(out) else show(out) end
+  for i, line in ipairs(lines) do
+    if i > 1 then io.stderr:write("defendis: ", ui.plain(line), "\n") end
   end
   if run and run.dead > 0 then return 6 end
   if run and next(run.faults) then return 1 end
