@@ -42,10 +42,11 @@ local function check_words(args)
   return true
 end
 
-local function load_rules(paths)
+-- Other rules, with what the pipeline's own are given by the program.
+local function load_rules(paths, host)
   local sources, err = file.sources(paths, "")
   if not sources then return nil, err end
-  return rules.load(sources, file.host())
+  return rules.load(sources, host)
 end
 
 -- The findings of a state between two days.
@@ -68,10 +69,10 @@ local function show_state(args, tell)
 end
 
 -- What there is to compare with: another replay, a state, or nothing. Returns it or nil, and err.
-local function other_side(files, args, options)
+local function other_side(plan, files, args, options)
   if args.state then return common.store(args.state) end
   if #args.against == 0 then return nil end
-  local set, err = load_rules(args.against)
+  local set, err = load_rules(args.against, plan.set.host)
   if not set then return nil, err end
   return replay.run(set, files, options)
 end
@@ -83,7 +84,7 @@ local function work(plan, args, tell)
   if not files then return nil, err end
   local own <close>, fault = replay.run(plan.set, files, options)
   if not own then return nil, fault end
-  local other <close>, problem = other_side(files, args, options)
+  local other <close>, problem = other_side(plan, files, args, options)
   if problem then return nil, problem end
   local changes, run
   if args.state then
