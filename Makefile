@@ -8,8 +8,8 @@ LUA     ?= lua5.4
 SPECS   ?= spec
 
 PACKAGES = gcc pkg-config lua5.4 liblua5.4-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libmd-dev \
-           lua-cjson lua-argparse lua-busted lua-check
-PKGS     = lua5.4 libcurl sqlite3 libmicrohttpd libmd
+           libpcre2-dev libpsl-dev libidn2-dev publicsuffix lua-cjson lua-argparse lua-busted lua-check
+PKGS     = lua5.4 libcurl sqlite3 libmicrohttpd libmd libpcre2-8 libpsl libidn2
 
 KAFKA := $(shell pkg-config --exists rdkafka && echo -DDF_KAFKA $$(pkg-config --cflags rdkafka)) # the sink, when librdkafka-dev is installed
 WARN   = -Wall -Wextra -Wpedantic -Wconversion -Wformat=2 -Wimplicit-fallthrough -Wshadow -Wstrict-prototypes
@@ -41,7 +41,7 @@ test: deps all $(TEST_SO) $(DISK_SO)
 
 Q = $(if $(V),,@)
 PC = $(shell pkg-config --$(1) $(PKGS))
-# libcurl and libmicrohttpd are loaded when they are needed
+# libcurl, libmicrohttpd, PCRE2, libpsl and libidn2 are loaded when they are needed
 LIBS = $(shell pkg-config --libs lua5.4 sqlite3 libmd) -ldl -lm -pthread
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -76,7 +76,7 @@ $(BIN): $(BUILD)/src/cli/main.o $(LIB)
 
 deps: # prints and asks nothing while all is there
 	@for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || missing=1; done; \
-	command -v luacheck >/dev/null || missing=1; for m in cjson argparse busted; do $(LUA) -e "require '$$m'" >/dev/null 2>&1 || missing=1; done; \
+	[ -d /usr/share/publicsuffix ] && command -v luacheck >/dev/null || missing=1; for m in cjson argparse busted; do $(LUA) -e "require '$$m'" >/dev/null 2>&1 || missing=1; done; \
 	[ -z "$$missing" ] || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(PACKAGES)" >&2; exit 1; }; \
 	s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq $(PACKAGES) >/dev/null; }
 
@@ -101,7 +101,7 @@ asan: deps
 
 valgrind: deps
 	$(call need,command -v valgrind >/dev/null,valgrind)
-	@$(MAKE) -s BUILD=$(BUILD)/valgrind CFLAGS=-DDF_POOL_OFF UNDER="sh spec/support/valgrind.sh $(BUILD)/valgrind" test
+	@$(MAKE) -s BUILD=$(BUILD)/valgrind CFLAGS="-DDF_POOL_OFF -DDF_JIT_OFF" UNDER="sh spec/support/valgrind.sh $(BUILD)/valgrind" test
 
 # What only one target needs: $(call need,TEST,PACKAGES).
 need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(2)" >&2; exit 1; }; \

@@ -99,3 +99,35 @@ describe("the quick reader of times in C", function()
     assert.is_nil(quick(nil))
   end)
 end)
+
+describe("time.floor and time.parts", function()
+  it("floor gives the begin of an hour, a day, a week from Monday on, also before 1970", function()
+    local at = time.parse "2026-02-01T13:45:10.5Z" -- a Sunday
+    assert.equal("2026-02-01T13:00:00Z", time.format(time.floor(at, "1h")))
+    assert.equal("2026-02-01T12:00:00Z", time.format(time.floor(at, "6h")))
+    assert.equal("2026-02-01T00:00:00Z", time.format(time.floor(at, "1d")))
+    assert.equal("2026-01-26T00:00:00Z", time.format(time.floor(at, "1w")))
+    assert.equal("1969-12-31T00:00:00Z", time.format(time.floor(-1, "1d")))
+    assert.same({ nil, "a span longer than 0 expected" }, { time.floor(at, "0s") })
+    assert.matches("a span such as", select(2, time.floor(at, "day")))
+  end)
+
+  it("parts gives day, hour and weekday", function()
+    assert.same({ year = 2026, month = 2, day = 1, hour = 13, minute = 45, second = 10, ms = 500, weekday = 7 },
+      time.parts(time.parse "2026-02-01T13:45:10.5Z"))
+    assert.same({ year = 1969, month = 12, day = 31, hour = 23, minute = 59, second = 59, ms = 999, weekday = 3 }, time.parts(-1))
+  end)
+end)
+
+describe("what is read as a time or a span", function()
+  local made = require "helpers.made"
+
+  it("is nil with a short reason for anything", function()
+    assert.same({}, made.survivors(time.parse))
+    assert.same({}, made.survivors(time.span))
+    assert.same({}, made.survivors(function(v) return time.floor(0, v) end))
+    for _, v in ipairs(made.hostile()) do
+      if type(v) ~= "number" then assert.is_nil((time.of(v))) end
+    end
+  end)
+end)

@@ -3,6 +3,7 @@
 --   local report = ruletest.run(set, { filter = "text" })
 --     -> { passed, failed, tests = { { file, line, rule, name, ok, message } } }
 --   local xml = ruletest.junit(report)
+--   local lost = ruletest.loss(set)
 --
 -- normalizer   input -> expect: every field of `expect` is in the document with that value, lists are compared whole;
 --              null stands for null or not there
@@ -12,6 +13,7 @@
 --              event says which: { dataset = "...", record = {...} }. `findings` is how many come out.
 -- A rule or correlation without a positive and a negative test, or a normalizer without a test, fails as well.
 local fault = require "defendis.rules.fault"
+local declared = require "defendis.normalize.map"
 
 local ruletest = {}
 
@@ -37,7 +39,7 @@ local function difference(expect, got, path, null, out)
     if #expect ~= #got and (#expect > 0 or next(got) ~= nil and #got > 0) then
       out[#out + 1] = ("%s: expected a list of %d, got %d"):format(path, #expect, #got)
     end
-  elseif expect ~= got then
+  elseif expect ~= got and not (type(got) == "userdata" and got ~= null and expect == tostring(got)) then
     out[#out + 1] = ("%s: expected %s, got %s"):format(path, show(expect, null), show(got, null))
   end
   return out
@@ -45,20 +47,27 @@ end
 
 -- Each runs one test of a definition: (set, def, test) -> nothing when it holds, else what does not.
 local kinds = {}
+
+local function example(set, dataset, record)
+  local as_host = set.host.example
+  return as_host and as_host(dataset, record) or record
+end
+
 -- The document has what `expect` says.
 function kinds.normalizer(set, def, test)
   local map = def.compiled.map
-  local ok, doc = pcall(map, test.input)
-  if not ok then return fault.text(doc, fault.where(map)) end
+  local ok, doc = pcall(map, def.compiled.program and test.input or example(set, def.compiled.dataset, test.input))
+  if not ok then return fault.text(doc, def.compiled.where or fault.where(map)) end
   if type(doc) ~= "table" then return ("map returned %s, a table expected"):format(type(doc)) end
   local lines = difference(test.expect, doc, "", set.host.null, {})
   if #lines > 0 then return table.concat(lines, "\n") end
 end
 
 -- The record matches, or not, with the level that is expected.
-function kinds.rule(_, def, test)
+function kinds.rule(set, def, test)
   local rule = def.compiled
-  local ok, hit = pcall(rule.match, test.record)
+  local record = example(set, rule.dataset, test.record)
+  local ok, hit = pcall(rule.match, record)
   if not ok then return fault.text(hit, rule.where) end
   if (hit and true or false) ~= test.match then
     return ("match: expected %s, got %s"):format(tostring(test.match), tostring(hit and true or false))
@@ -66,7 +75,7 @@ function kinds.rule(_, def, test)
   if not test.level then return end
   local level = rule.level
   if rule.level_for then
-    ok, level = pcall(rule.level_for, test.record)
+    ok, level = pcall(rule.level_for, record)
     if not ok then return fault.text(level, rule.level_where) end
     level = level or rule.level
   end
@@ -95,6 +104,7 @@ local function grouped(set, c, test)
       return nil, ("events[%d]: which dataset? write { dataset = ..., record = {...} }"):format(i)
     end
     local id, time, _, what = set:normalizer(dataset).meta(record)
+    record = example(set, dataset, record)
     if not time then
       what = what or ('no normalizer says which field of "%s" is the time'):format(dataset)
       return nil, ("events[%d]: %s"):format(i, what)
@@ -177,6 +187,23 @@ function ruletest.run(set, options)
     if missing then record(def, "has tests", ("%s:%d: %s"):format(def.file, def.line, missing)) end
   end
   return report
+end
+
+--- What declarative maps leave out: array of {dataset, rule, fields = sorted paths in the tests' inputs that no expression reads}.
+function ruletest.loss(set)
+  local out = {}
+  for _, def in ipairs(set.definitions) do
+    if def.kind == "normalizer" and def.compiled.read then
+      local seen, entry = {}, { dataset = def.compiled.dataset, rule = def.id, fields = set.host.array{} }
+      for _, test in ipairs(def.options.tests or {}) do
+        for path in pairs(declared.lost(def.compiled.read, test.input)) do seen[path] = true end
+      end
+      for path in pairs(seen) do entry.fields[#entry.fields + 1] = path end
+      table.sort(entry.fields)
+      out[#out + 1] = entry
+    end
+  end
+  return out
 end
 
 local ESCAPES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["\n"] = "&#10;" }

@@ -53,9 +53,11 @@ local function tail_ms(text, at)
   return sign == "+" and ms - offset or ms + offset
 end
 
+-- A text as messages show it.
+local function short(text) return (text:sub(1, 40):gsub("%c", "?")) end
+
 local function bad(text)
-  local shown = type(text) == "string" and '"' .. text:sub(1, 40):gsub("%c", "?") .. '"' or "a " .. type(text)
-  return nil, "not an ISO 8601 time: " .. shown
+  return nil, "not an ISO 8601 time: " .. (type(text) == "string" and '"' .. short(text) .. '"' or "a " .. type(text))
 end
 
 --- Unix milliseconds of "2026-01-31", "2026-01-31T12:00", "2026-01-31T12:00:00.123Z", also with +02:00 for the Z.
@@ -117,16 +119,34 @@ function time.format(ms)
     milli > 0 and format(".%03d", milli) or "")
 end
 
+--- The day and hour of Unix milliseconds, in UTC: { year, month, day, hour, minute, second, ms, weekday } with Monday as 1.
+function time.parts(ms)
+  local days, rest = ms // DAY, ms % DAY
+  local year, month, day = civil_from_days(days)
+  return { year = year, month = month, day = day, hour = rest // 3600000, minute = rest // 60000 % 60, second = rest // 1000 % 60,
+    ms = rest % 1000, weekday = (days + 3) % 7 + 1 }
+end
+
 --- Milliseconds of a span: whole number and one unit of ms, s, m, h, d, w ("90m", "24h", "7d").
 -- @return integer, or nil and a message
 function time.span(text)
   if type(text) ~= "string" then return nil, 'a span such as "24h" or "7d" expected, got a ' .. type(text) end
   local digits, unit = text:match("^(%d+)(%a+)$")
-  if not digits or #digits > 9 then return nil, format('a span such as "24h" or "7d" expected, got "%s"', text) end
+  if not digits or #digits > 9 then return nil, format('a span such as "24h" or "7d" expected, got "%s"', short(text)) end
   if not UNIT[unit] then
-    return nil, format('unknown unit "%s" in the span "%s", units: ms, s, m, h, d, w', unit, text)
+    return nil, format('unknown unit "%s" in the span "%s", units: ms, s, m, h, d, w', short(unit), short(text))
   end
   return math.tointeger(digits) * UNIT[unit]
+end
+
+--- The begin of the span that a time lies in, counted from 1970 in UTC; weeks ("1w") begin on Monday.
+-- @return integer, or nil and a message
+function time.floor(ms, span)
+  local step, why = time.span(span)
+  if not step then return nil, why end
+  if step == 0 then return nil, "a span longer than 0 expected" end
+  local from = step % UNIT.w == 0 and -3 * DAY or 0
+  return (ms - from) // step * step + from
 end
 
 return time

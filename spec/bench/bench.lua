@@ -1,7 +1,7 @@
 -- bench.lua: `make bench`: the same work done by this program and by peer.py against the same simulator, and what it took.
 --
 -- BENCH_RECORDS=200000: records of the comparison. BENCH_ROUNDS=3. BENCH_BIG=1: memory at 1,000,000 records too.
--- BENCH_ONLY=work|commit|start|latency|memory|sinks: one part. Ratios count, absolute figures are this machine's.
+-- BENCH_ONLY=work|maps|commit|start|latency|memory|sinks: one part. Ratios count, absolute figures are this machine's.
 local json = require "cjson"
 local run = require "support.run"
 
@@ -16,7 +16,8 @@ local PIPELINE = [[
 return pipeline{
   scope = { domain = { %s } }, datasets = { "dataleaks.credentials" },
   since = "%s", ["until"] = "%s", window = "%dd", page_size = %d, concurrency = 8,
-  rules = { "%s" }, sinks = { jsonl{ path = "out" } }, store = "state.db",
+  rules = { %s }, sinks = { jsonl{ path = "out" } }, store = "state.db",
+  sensitive = { clear = { "cookies" } }, -- the simulator's are a count
 }
 ]]
 
@@ -70,12 +71,13 @@ local function measure(rounds, env, ...)
   return table.unpack(out)
 end
 
--- A folder with a pipeline in it. o: {domains, days, page_size, rules}.
+-- A folder with a pipeline in it. o: {domains, days, page_size, rules = paths below this folder, or nil}.
 local function pipeline(o)
-  local folder, names = run.folder(), {}
+  local folder, names, rules = run.folder(), {}, {}
+  for i, path in ipairs(o.rules or { "rules/" }) do rules[i] = ("%q"):format(absolute(HERE .. path)) end
   for i, d in ipairs(o.domains) do names[i] = ("%q"):format(d) end
   run.write(folder .. "/pipeline.lua", PIPELINE:format(table.concat(names, ", "), SINCE, UNTIL, o.days, o.page_size,
-    absolute(HERE .. "rules/")))
+    table.concat(rules, ", ")))
   return folder
 end
 
@@ -168,6 +170,36 @@ local function work(sim)
   local share = roof.wall / #paths * pages / medians(ours).wall
   say("  the simulator alone gives %.0f pages/s: its part of our wall time is at most %.0f %%%s", #paths / roof.wall, 100 * share,
     share > 0.5 and ", TOO MUCH TO COMPARE" or "")
+end
+
+-- The same map as a Lua function and declared, and the peer, in turn; and both once more without a rule that looks at the records.
+local function maps(sim)
+  local WAYS = { { "function", { "rules/" } }, { "declared", { "maps/normalizer.lua", "rules/correlation.lua" } },
+    { "function, no rules", { "rules/normalizer.lua" } }, { "declared, no rules", { "maps/normalizer.lua" } } }
+  local times, peer, bytes = { {}, {}, {}, {} }, {}, nil
+  for i = 1, ROUNDS do
+    local theirs = run.folder()
+    assert(os.execute("mkdir " .. theirs .. "/peer"))
+    peer[i] = measure(1, sim.env, ("%s %speer.py %s/peer 1000 %s %s 10 %s"):format(PYTHON, HERE, theirs, SINCE, UNTIL,
+      in_order(DOMAINS)))[1]
+    for k, way in ipairs(WAYS) do
+      local folder = pipeline{ domains = DOMAINS, days = 10, page_size = 1000, rules = way[2] }
+      times[k][i] = ingest(sim, folder)
+      if i == 1 and k <= 2 then
+        assert(os.execute(("mkdir %s/peer && cp %s/peer/*.jsonl %s/peer"):format(folder, theirs, folder)))
+        bytes = compare(folder).bytes
+      end
+    end
+    run.clean()
+  end
+  say("%d records, documents of %d bytes; both maps write what the peer writes", RECORDS, bytes)
+  row("peer (Python)", medians(peer), RECORDS)
+  for k, way in ipairs(WAYS) do
+    local m = medians(times[k])
+    row(way[1], m, RECORDS)
+    say("    %.2fx the peer's records per CPU second, %.2fx the function's", medians(peer).cpu / m.cpu,
+      medians(times[k > 2 and 3 or 1]).cpu / m.cpu)
+  end
 end
 
 -- What of the CPU time goes into making results last: the same ingest with and without, in turn; see commit.lua.
@@ -279,6 +311,7 @@ end
 
 local PARTS = {
   { "work", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), work) end },
+  { "maps", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), maps) end },
   { "commit", function() with_simulator(("--records %d --cache %d"):format(RECORDS, RECORDS * 1600 + 1000000), commit) end },
   { "start", start },
   -- the first domain has 70 % of the records

@@ -33,6 +33,11 @@ def to_ms(text):
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
+def length_class(text):
+    n = len(text)
+    return "0" if n == 0 else "1-7" if n < 8 else "8-11" if n < 12 else "12-15" if n < 16 else "16+"
+
+
 def normalize(r, leaked):
     source, machine, email = r["source"], r.get("infectedMachine"), r["email"]
     severity, confidence = SEVERITY.get(r["severity"], UNKNOWN), CONFIDENCE.get(source["type"], UNKNOWN)
@@ -58,7 +63,7 @@ def normalize(r, leaked):
         "metadata": {"version": "1.8.0", "original_event_uid": r["id"], "original_time": r["leakedAt"],
             "labels": r["tags"], "log_name": "dataleaks.credentials",
             "product": {"name": "defendis", "vendor_name": "Defendis"}},
-        "unmapped": {"source_type": source["type"], "password_length": len(r["password"].encode())},
+        "unmapped": {"source_type": source["type"], "password_length": length_class(r["password"])},
     }
     if machine:
         system = machine["os"]

@@ -15,8 +15,8 @@ describe("a script in the sandbox", function()
     string = "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
     table = "concat insert move pack remove sort unpack",
     utf8 = "char charpattern codepoint codes len offset",
-    defendis = "client json parallel sleep version",
-    core = "api client hash json load_text version",
+    defendis = "client json parallel sleep time version",
+    core = "api client hash json load_text names regex version",
   }
 
   it("reaches exactly the names of the allow-list", function()

@@ -72,6 +72,7 @@ for _, path in ipairs(files("include src", ".h")) do each_definition(path, c_com
 for _, path in ipairs(files("src/bind src/job", ".c")) do each_definition(path, c_comment, c_for_lua) end
 for _, name in ipairs{ "init", "client", "task", "rules/init", "ruletest", "ledger", "store", "catalog", "check", "time",
   "endpoint", "secret", "connection", "kinds", "posting", "rotation", "producing",
+  "helpers/init", "helpers/csv", "helpers/domain", "helpers/email", "helpers/ip", "helpers/lookup", "helpers/reference", "helpers/shapes",
   "pipeline/file", "pipeline/init" } do
   each_definition("lua/defendis/" .. name .. ".lua", lua_comment, lua_function)
 end

@@ -32,10 +32,13 @@ grep -Hn '^ *# *include "io/curl\.h"' $(c_in base; c_in api; c_in engine; c_in j
 third 'librdkafka/[a-z]*\.h' 'src/io/kafka\.c' 'librdkafka is used in src/io/kafka.c only'
 third 'sqlite3\.h' 'src/io/store\.c' 'SQLite is used in src/io/store.c only'
 third 'microhttpd\.h' 'src/io/httpd\.c' 'libmicrohttpd is used in src/io/httpd.c only'
+third 'pcre2\.h' 'src/io/regex\.c' 'PCRE2 is used in src/io/regex.c only'
+third 'libpsl\.h' 'src/io/psl\.c' 'libpsl is used in src/io/psl.c only'
+third 'idn2\.h' 'src/io/idn\.c' 'libidn2 is used in src/io/idn.c only'
 third 'sha[12]\.h' 'src/io/hash\.c' 'libmd is used in src/io/hash.c only'
 third 'l\(ua\|ualib\|auxlib\|uaconf\)\.h' 'src/\(job\|bind\)/[^:]*' 'Lua is used in src/job and src/bind only'
 grep -Hn '^ *# *include <' $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host; c_in cli) /dev/null |
-  grep -Ev "$libc|<(curl/[a-z]*|librdkafka/[a-z]*|sqlite3|microhttpd|sha[12]|lua|lualib|lauxlib|luaconf)\.h>" | say 'a header that no folder may use'
+  grep -Ev "$libc|<(curl/[a-z]*|librdkafka/[a-z]*|sqlite3|microhttpd|pcre2|libpsl|idn2|sha[12]|lua|lualib|lauxlib|luaconf)\.h>" | say 'a header that no folder may use'
 
 # ---- C: src/api decides and never asks what time it is; functions that cannot be used safely
 bare() { # bare FILES...: file:line:text without comments
@@ -54,7 +57,7 @@ bare $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host
 # ---- Lua: a module requires its own layer and what stands to its left
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }
 check='check time'
-middle='catalog client connection endpoint kinds normalize posting producing rotation rules secret sinks task store transfer ledger runner'
+middle='catalog client connection endpoint helpers kinds normalize posting producing rotation rules secret sensitive sinks task store transfer ledger runner'
 upper='init pipeline ruletest simulator replay report lintrules lintfields explain'
 requires() { # requires MODULES LAYERS WHAT
   files=$(lua_in $1)
@@ -63,8 +66,9 @@ requires() { # requires MODULES LAYERS WHAT
   grep -HnoE "require *\(? *[\"']defendis\.[a-z0-9_.]*" $files | grep -Ev "[\"']defendis\.($names)([.].*)?$" | say "$3"
 }
 requires "$check" "$check" "this layer requires $check only"
-requires 'rules normalize' "$check rules normalize" 'rules and normalize run without the core: they require check, time and each other only'
-requires 'normalize' "$check normalize" 'normalize does not use the rules'
+requires 'helpers' "$check helpers" 'helpers require check, time and each other only'
+requires 'rules normalize' "$check helpers rules normalize" 'rules and normalize run without the core: they require check, time, helpers and each other only'
+requires 'normalize' "$check helpers normalize" 'normalize does not use the rules'
 requires "$middle" "core $check $middle" "this layer requires core, $check, $middle only"
 requires "$upper" "core $check $middle $upper" 'only the command line may require the command line'
 known=$(echo "$check $middle $upper cli" | sed 's/ /|/g')

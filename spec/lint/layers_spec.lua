@@ -6,7 +6,7 @@ local SCRIPT = io.popen("pwd"):read("l") .. "/spec/lint/layers.sh"
 
 local function tree(files)
   local root = run.folder()
-  os.execute(([[cd '%s' && mkdir -p include lua/defendis/cli lua/defendis/rules lua/defendis/normalize spec examples &&
+  os.execute(([[cd '%s' && mkdir -p include lua/defendis/cli lua/defendis/helpers lua/defendis/rules lua/defendis/normalize spec examples &&
     mkdir -p src/base src/api src/io src/job src/bind src/host src/cli]]):format(root))
   for path, text in pairs(files) do run.write(root .. "/" .. path, text) end
   return root
@@ -28,6 +28,9 @@ local PLANTED = {
   { "src/io/f.c", "#include <curl/curl.h>\n", 1, "libcurl is reached through src/io/curl.h only" },
   { "src/io/g.c", "#include <microhttpd.h>\n", 1, "libmicrohttpd is used in src/io/httpd.c only" },
   { "src/io/h.c", "#include <sha1.h>\n", 1, "libmd is used in src/io/hash.c only" },
+  { "src/io/i1.c", "#include <pcre2.h>\n", 1, "PCRE2 is used in src/io/regex.c only" },
+  { "src/io/i2.c", "#include <libpsl.h>\n", 1, "libpsl is used in src/io/psl.c only" },
+  { "src/io/i3.c", "#include <idn2.h>\n", 1, "libidn2 is used in src/io/idn.c only" },
   { "src/io/i.c", "#include <lua.h>\n", 1, "Lua is used in src/job and src/bind only" },
   { "src/io/j.c", "#include <openssl/ssl.h>\n", 1, "a header that no folder may use" },
   { "src/host/k.c", "#include <lauxlib.h>\n", 1, "Lua is used in src/job and src/bind only" },
@@ -37,6 +40,7 @@ local PLANTED = {
   { "src/job/o.c", "int x;\nint f(void) {\n" .. ("  g();\n"):rep(58) .. "}\n", 2, "the function has 60 lines, over 59" },
   { "src/job/p.c", ("\n"):rep(500), 500, "the file has 500 lines, over 499" },
   { "lua/defendis/rules/a.lua", 'local c = require "defendis.core"\n', 1, "run without the core" },
+  { "lua/defendis/helpers/a.lua", 'local c = require("defendis.rules.fault")\n', 1, "helpers require check, time and each other only" },
   { "lua/defendis/normalize/b.lua", "local c = require('defendis.rules.set')\n", 1, "normalize does not use the rules" },
   { "lua/defendis/time.lua", '\nreturn require "defendis.catalog"\n', 2, "this layer requires check time only" },
   { "lua/defendis/client.lua", 'return require("defendis.pipeline.file")\n', 1, "this layer requires core" },

@@ -101,10 +101,9 @@ return rule{ id = "r", title = "t", level = "low", dataset = "d", match = functi
     assert.matches("a table expected, got nil", h.refused("return rule()"))
   end)
 
-  it("says that declarative maps are not available", function()
-    local expected = "declarative maps are not available in this version"
-    assert.matches(expected, h.refused("return normalizer{ id = 'n', dataset = 'd', map = {} }"))
-    assert.matches(expected, h.refused("return normalizer{ id = 'n', dataset = 'd', target = 'ocsf:2004', map = {} }"))
+  it("says that declarative maps run in the program only", function()
+    assert.equal('rules/1.lua:1: field "map": declarative maps run in the program only: use defendis test',
+      h.refused("return normalizer{ id = 'n', dataset = 'd', map = { a = 1 } }"))
   end)
 
   it("refuses an id or name that is used twice, naming the other place", function()

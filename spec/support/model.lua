@@ -1,7 +1,7 @@
 -- model.lua: what ingestion must come to: lists of records that change at the API, and what each sink was given of them.
 local cjson = require "cjson"
-local cursor = require "defendis.store.cursor"
 local ledger = require "defendis.ledger"
+local observe = require "support.observe"
 local world = require "support.world"
 
 local model = {}
@@ -31,35 +31,6 @@ local function contains(set, list, what)
   for _, v in ipairs(list) do assert(set[v], what .. ": " .. v) end
 end
 
--- The committed lines of the file sink: each is there once, and what was there stays. Returns lines, and ids as a set.
-local function committed(self, s, kind)
-  local list, ids, before = self.w:lines(s, kind), {}, self[kind] or {}
-  for i, line in ipairs(list) do
-    local id = cjson.decode(line).id
-    assert(not ids[id], "twice in the file: " .. line)
-    assert((before[i] or line) == line, "committed, and changed: " .. line)
-    ids[id] = true
-  end
-  assert(#list >= #before, "committed, and gone")
-  self[kind] = list
-  return list, ids
-end
-
--- What a sink took, refused, or has yet to take from the outbox.
-local function accounted(self, s, name)
-  local d, set = s:delivery(name), setmetatable({}, { __index = self.took[name] })
-  for letter in s:dead_letters{ sink = name } do set[letter.raw] = true end
-  local settled = d and cursor.parse(d.settled) or {}
-  for seq, body in s.db:rows "SELECT seq, body FROM outbox" do
-    local position = 0
-    for line in body:gmatch "[^\n]+" do
-      if seq > d.seq or seq == d.seq and position >= d.position and not (settled[seq] and settled[seq][position]) then set[line] = true end
-      position = position + 1
-    end
-  end
-  return set
-end
-
 -- With insertions and deletions, or several moves, in balance only a walk after the last of them is sure to see all.
 local function is_sure(self, v)
   local moved, inserted, deleted = 0, false, false
@@ -73,10 +44,11 @@ end
 
 --- Between two runs, also after a crash: what was noted as seen is lost to no sink, and no checkpoint is ahead of what was read.
 function methods:audit(s)
-  local records, ids = committed(self, s, world.DATASET)
-  local findings = committed(self, s, "findings")
+  local records, ids = observe.committed(self.w, s, world.DATASET, self[world.DATASET])
+  local findings = observe.committed(self.w, s, "findings", self.findings)
+  self[world.DATASET], self.findings = records, findings
   for _, name in ipairs(self.names) do
-    local set = accounted(self, s, name)
+    local set = observe.accounted(s, name, self.took[name])
     contains(set, records, name .. " will never get")
     contains(set, findings, name .. " will never get")
   end

@@ -75,6 +75,50 @@ int df_time_parse(const char *text, size_t len, int64_t *ms) {
   return 0;
 }
 
+/* The part behind the seconds, a fraction and a zone: milliseconds to add. 0, or -1. */
+static int read_tail(const char *p, const char *end, int fraction, int64_t *ms) {
+  *ms = 0;
+  if (p < end && (*p == '.' || *p == ',')) {
+    int places = 0;
+    for (p++; p < end && *p >= '0' && *p <= '9'; p++, places++)
+      if (places < 3) *ms = *ms * 10 + (*p - '0');
+    if (places == 0 || !fraction) return -1;
+    for (; places < 3; places++) *ms *= 10;
+  }
+  if (p == end || (end - p == 1 && (*p == 'Z' || *p == 'z'))) return 0;
+  size_t n = (size_t)(end - p);
+  int colon = n == 6 && p[3] == ':';
+  if ((*p != '+' && *p != '-') || (n != 3 && n != 5 && !colon)) return -1;
+  int hour = read_digits(p + 1, 2), minute = n == 3 ? 0 : read_digits(p + 3 + colon, 2);
+  if (hour < 0 || hour > 23 || minute < 0 || minute > 59) return -1;
+  *ms -= (*p == '+' ? 1 : -1) * (int64_t)(hour * 60 + minute) * 60000;
+  return 0;
+}
+
+int df_time_read(const char *text, size_t len, int64_t *ms) {
+  int64_t days, more = 0;
+  if (df_time_parse(text, len, ms) == 0) return 0;
+  if (len < 10 || df_date_parse(text, 10, &days) != 0) return -1;
+  *ms = days * 86400000;
+  if (len == 10) return 0;
+  if (len < 16 || (text[10] != 'T' && text[10] != 't' && text[10] != ' ') || text[13] != ':') return -1;
+  int seconds = len >= 19 && text[16] == ':';
+  int hour = read_digits(text + 11, 2), minute = read_digits(text + 14, 2), second = seconds ? read_digits(text + 17, 2) : 0;
+  if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) return -1;
+  if (read_tail(text + (seconds ? 19 : 16), text + len, seconds, &more) != 0) return -1;
+  *ms += (int64_t)(hour * 60 + minute) * 60000 + second * 1000 + more;
+  return 0;
+}
+
+size_t df_time_format(int64_t ms, char out[32]) {
+  int64_t days = ms / 86400000 - (ms % 86400000 < 0), rest = ms - days * 86400000;
+  char part[8] = "";
+  if (rest % 1000 > 0) snprintf(part, sizeof part, ".%03d", (int)(rest % 1000));
+  df_date_format(days, out);
+  snprintf(out + 10, 22, "T%02d:%02d:%02d%sZ", (int)(rest / 3600000), (int)(rest / 60000 % 60), (int)(rest / 1000 % 60), part);
+  return 20 + (part[0] != '\0' ? 4 : 0);
+}
+
 void df_date_format(int64_t days, char out[11]) {
   int y, m, d;
   df_civil_from_days(days, &y, &m, &d);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/secret.h"
+#include "engine/sensitive.h"
 #include "job/job.h"
 
 /* Registers l_<verb> as "<verb>", so that the two names cannot drift apart. */
@@ -28,6 +29,10 @@ int df_open_secret(lua_State *L);
 int df_open_endpoint(lua_State *L);
 int df_open_connection(lua_State *L);
 int df_open_events(lua_State *L);
+int df_open_names(lua_State *L);
+int df_open_regex(lua_State *L);
+int df_open_map(lua_State *L);
+int df_open_sensitive(lua_State *L);
 
 /* Pushes nil and an error table {kind, message, status, request_id, attempts, retryable, retry_at} that prints as its
    message. Returns 2. */
@@ -56,6 +61,15 @@ size_t df_read_params(lua_State *L, int at, df_param *params);
 /* The secret that is the field `key` of the table at `at`, or NULL. */
 const df_secret *df_opt_secret(lua_State *L, int at, const char *key);
 
+/* The list of sensitive fields at `at`, from core.sensitive.fields; NULL when there is none. scan: whether texts are searched for card numbers. */
+const df_fields *df_opt_fields(lua_State *L, int at, int *scan);
+
+/* Pushes a copy of the text as a value that cannot be read; field: from the list at stack index `at`. */
+void df_push_sensitive(lua_State *L, int at, const df_field *field, const char *text, size_t n);
+
+/* When the value at `at` is sensitive, appends {"hmac":...,"mask":...} and returns 1; 0 when it is not, -1 when memory runs out. */
+int df_write_sensitive(lua_State *L, int at, df_buf *b);
+
 /* Metatables of JSON values: arrays, objects, and the userdata that keep the text of numbers Lua has no exact value for. */
 #define DF_JSON_ARRAY_MT "json.array"
 #define DF_JSON_OBJECT_MT "json.object"
@@ -76,6 +90,9 @@ void df_open_page(lua_State *L);
 
 /* Pushes a value of a document as a Lua value; a bad record is null. Throws when memory runs out. */
 void df_push_json(lua_State *L, df_json *doc, df_json_ref at);
+
+/* The same with the sensitive fields of the list at stack index `list` opaque; 0: there is none. */
+void df_push_record(lua_State *L, df_json *doc, df_json_ref at, int list);
 
 /* Pushes a page that owns doc, for which df_json_page has succeeded. When it throws (Lua has no memory), doc still
    belongs to the caller. Returns 1. */

@@ -247,6 +247,8 @@ static int write_other(writer *w) {
   const char *text;
   if (lua_islightuserdata(L, -1) && lua_touserdata(L, -1) == NULL) return df_buf_add(w->out, "null", 4);
   if ((text = luaL_testudata(L, -1, DF_JSON_NUMBER_MT)) != NULL) return df_buf_puts(w->out, text);
+  int rc = df_write_sensitive(L, lua_gettop(L), w->out);
+  if (rc != 0) return rc < 0 ? -1 : 0;
   return refuse(w, lua_pushfstring(L, "a %s has no JSON form", luaL_typename(L, -1)));
 }
 

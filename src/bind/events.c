@@ -176,6 +176,7 @@ typedef struct holder {
   int sorted;
 } holder;
 
+/* Frees what was gathered. __gc and __close. */
 static int l_gather_close(lua_State *L) {
   holder *h = luaL_checkudata(L, 1, GATHER);
   df_gather_free(h->gather);

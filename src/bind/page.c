@@ -27,6 +27,10 @@ typedef struct walk {
   df_json *doc;
   slot *slots;
   int shared; /* stack index; the mark of arrays is above */
+  int list;   /* stack index of the list of sensitive fields */
+  const df_fields *fields; /* of that list, or NULL */
+  const df_field *inside;  /* the sensitive field that the value stands in, or NULL */
+  int scan;
 } walk;
 
 static void push_text(lua_State *L, df_json *doc, df_json_ref at) {
@@ -36,15 +40,18 @@ static void push_text(lua_State *L, df_json *doc, df_json_ref at) {
   lua_pushlstring(L, text, n); /* [s] */
 }
 
-static void push_key(walk *w, df_json_ref at) {
+/* Returns the sensitive field that the key names, or NULL. */
+static const df_field *push_key(walk *w, df_json_ref at) {
   lua_State *L = w->L;
   size_t n;
   const char *key = df_json_span(w->doc, at, &n) + 1;
   n -= 2;
   if (n == 0 || n > sizeof w->slots->bytes || !df_json_plain(w->doc, at)) {
     push_text(L, w->doc, at); /* [key] */
-    return;
+    key = lua_tolstring(L, -1, &n);
+    return w->fields != NULL ? df_fields_find(w->fields, key, n) : NULL;
   }
+  const df_field *field = w->fields != NULL ? df_fields_find(w->fields, key, n) : NULL;
   uint64_t a, b; /* more text, or its padding, follows a short key */
   memcpy(&a, key, 8);
   memcpy(&b, key + (n < 8 ? 0 : n - 8), 8);
@@ -53,13 +60,14 @@ static void push_key(walk *w, df_json_ref at) {
   slot *s = &w->slots[i];
   if (s->len == n && memcmp(s->bytes, key, n) == 0) {
     lua_rawgeti(L, w->shared, (lua_Integer)i + 1); /* [key] */
-    return;
+    return field;
   }
   lua_pushlstring(L, key, n);                    /* [key] */
   lua_pushvalue(L, -1);                          /* [key, key] */
   lua_rawseti(L, w->shared, (lua_Integer)i + 1); /* [key] */
   memcpy(s->bytes, key, n);
   s->len = (unsigned char)n;
+  return field;
 }
 
 static void push_number(lua_State *L, const df_json *doc, df_json_ref at) {
@@ -94,19 +102,44 @@ static int push_scalar(lua_State *L, df_json *doc, df_json_ref at) {
   return 1;
 }
 
+/* Pushes a string or number that is sensitive, or holds card numbers, as what a rule may see of it, and returns 1; 0 for others. */
+static int push_guarded(walk *w, df_json_ref at) {
+  lua_State *L = w->L;
+  df_json_kind kind = df_json_type(w->doc, at);
+  size_t n;
+  if (kind != DF_JSON_STRING && (kind != DF_JSON_NUMBER || w->inside == NULL)) return 0;
+  const char *text = kind == DF_JSON_STRING ? df_json_text(w->doc, at, &n) : df_json_span(w->doc, at, &n);
+  if (text == NULL) luaL_error(L, "not enough memory");
+  if (w->inside != NULL) {
+    df_push_sensitive(L, w->list, w->inside, text, n); /* [v] */
+    return 1;
+  }
+  if (!w->scan || n < 13) return 0;
+  luaL_Buffer b;
+  char *copy = luaL_buffinitsize(L, &b, n);
+  memcpy(copy, text, n);
+  df_sensitive_mask_cards(copy, n);
+  luaL_pushresultsize(&b, n); /* [s] */
+  return 1;
+}
+
 static void push_value(walk *w, df_json_ref at) {
   lua_State *L = w->L;
+  if ((w->inside != NULL || w->scan) && push_guarded(w, at)) return; /* [v] */
   if (push_scalar(L, w->doc, at)) return; /* [v] */
   luaL_checkstack(L, 8, "JSON");
   uint32_t n = df_json_count(w->doc, at);
   df_json_ref child = at + 1;
   if (df_json_type(w->doc, at) == DF_JSON_OBJECT) {
     lua_createtable(L, 0, (int)n); /* [t] */
+    const df_field *outer = w->inside;
     for (; n > 0; n--, child = df_json_after(w->doc, child)) {
-      push_key(w, child++); /* [t, key] */
+      const df_field *field = push_key(w, child++); /* [t, key] */
+      w->inside = outer != NULL ? outer : field;
       push_value(w, child); /* [t, key, v] */
       lua_rawset(L, -3);    /* [t] */
     }
+    w->inside = outer;
     return;
   }
   lua_createtable(L, (int)n, 0);       /* [t] */
@@ -118,9 +151,10 @@ static void push_value(walk *w, df_json_ref at) {
   }
 }
 
-void df_push_json(lua_State *L, df_json *doc, df_json_ref at) {
+void df_push_record(lua_State *L, df_json *doc, df_json_ref at, int list) {
   luaL_checkstack(L, 8, "JSON");
-  walk w = {.L = L, .doc = doc, .shared = lua_gettop(L) + 1};
+  walk w = {.L = L, .doc = doc, .shared = lua_gettop(L) + 1, .list = list};
+  if (list != 0) w.fields = df_opt_fields(L, list, &w.scan);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &shared); /* [shared] */
   lua_rawgeti(L, w.shared, CACHE);            /* [shared, slots] */
   w.slots = lua_touserdata(L, -1);
@@ -130,6 +164,8 @@ void df_push_json(lua_State *L, df_json *doc, df_json_ref at) {
   lua_replace(L, w.shared);           /* [v, mark] */
   lua_pop(L, 1);                      /* [v] */
 }
+
+void df_push_json(lua_State *L, df_json *doc, df_json_ref at) { df_push_record(L, doc, at, 0); }
 
 static page *new_page(lua_State *L) {
   page *p = lua_newuserdatauv(L, sizeof *p, 0); /* [page] */
@@ -249,12 +285,13 @@ static int push_bad(lua_State *L, const df_json *doc, df_json_ref at) {
   return 2;
 }
 
-/* page:record(i): the record, or nil and an error {kind = "decode", offset = position of the fault in raw(i)}. */
+/* page:record(i[, fields]): the record, or nil and an error {kind = "decode", offset = position of the fault in raw(i)}. fields: from
+   core.sensitive.fields; what they name comes as values that cannot be read. */
 static int l_record(lua_State *L) {
   df_json *doc;
   df_json_ref at = check_record(L, &doc);
   if (df_json_type(doc, at) == DF_JSON_BAD) return push_bad(L, doc, at);
-  df_push_json(L, doc, at); /* [v] */
+  df_push_record(L, doc, at, lua_isnoneornil(L, 3) ? 0 : 3); /* [v] */
   return 1;
 }
 

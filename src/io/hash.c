@@ -6,6 +6,7 @@
 #include <sha1.h>
 #include <sha2.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 void df_hash_sha256(unsigned char out[DF_SHA256_LEN], const void *bytes, size_t n) {
@@ -15,25 +16,53 @@ void df_hash_sha256(unsigned char out[DF_SHA256_LEN], const void *bytes, size_t 
   SHA256Final(out, &c);
 }
 
-void df_hash_hmac_sha256(unsigned char out[DF_SHA256_LEN], const void *key, size_t key_len, const void *bytes, size_t n) {
+struct df_hmac {
+  SHA2_CTX inner, outer; /* behind the key's block */
+};
+
+static void hmac_begin(df_hmac *h, const void *key, size_t key_len) {
   unsigned char pad[SHA256_BLOCK_LENGTH] = {0};
   if (key_len > sizeof pad)
     df_hash_sha256(pad, key, key_len);
   else if (key_len > 0)
     memcpy(pad, key, key_len);
   for (size_t i = 0; i < sizeof pad; i++) pad[i] ^= 0x36;
-  SHA2_CTX c;
-  SHA256Init(&c);
-  SHA256Update(&c, pad, sizeof pad);
+  SHA256Init(&h->inner);
+  SHA256Update(&h->inner, pad, sizeof pad);
+  for (size_t i = 0; i < sizeof pad; i++) pad[i] ^= 0x36 ^ 0x5c;
+  SHA256Init(&h->outer);
+  SHA256Update(&h->outer, pad, sizeof pad);
+  explicit_bzero(pad, sizeof pad);
+}
+
+void df_hmac_of(unsigned char out[DF_SHA256_LEN], const df_hmac *h, const void *bytes, size_t n) {
+  SHA2_CTX c = h->inner;
   SHA256Update(&c, bytes, n);
   SHA256Final(out, &c);
-  for (size_t i = 0; i < sizeof pad; i++) pad[i] ^= 0x36 ^ 0x5c;
-  SHA256Init(&c);
-  SHA256Update(&c, pad, sizeof pad);
+  c = h->outer;
   SHA256Update(&c, out, DF_SHA256_LEN);
   SHA256Final(out, &c);
-  explicit_bzero(pad, sizeof pad);
   explicit_bzero(&c, sizeof c);
+}
+
+void df_hash_hmac_sha256(unsigned char out[DF_SHA256_LEN], const void *key, size_t key_len, const void *bytes, size_t n) {
+  df_hmac h;
+  hmac_begin(&h, key, key_len);
+  df_hmac_of(out, &h, bytes, n);
+  explicit_bzero(&h, sizeof h);
+}
+
+int df_hmac_new(df_hmac **out, const void *key, size_t key_len, df_error *err) {
+  *out = malloc(sizeof **out);
+  if (*out == NULL) return df_fail(err, DF_LIMIT, "out of memory");
+  hmac_begin(*out, key, key_len);
+  return 0;
+}
+
+void df_hmac_free(df_hmac *h) {
+  if (h == NULL) return;
+  explicit_bzero(h, sizeof *h);
+  free(h);
 }
 
 static int hex_digit(char c) {

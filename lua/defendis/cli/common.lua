@@ -69,6 +69,14 @@ function common.store_path(path, backfill)
   return require("defendis.pipeline.backfill").store(path, backfill)
 end
 
+--- What the pipeline file says of sensitive fields; {} for a state file. Or nil, err.
+function common.sensitive_options(path)
+  if not path:find("%.lua$") then return {} end
+  local plan, err = require("defendis.pipeline.file").load(path, true)
+  if not plan then return nil, err end
+  return plan.sensitive
+end
+
 --- Opens a state file for reading, or nil, err. It must be there.
 function common.store(path, backfill)
   local file, err = common.store_path(path, backfill)

@@ -2,13 +2,16 @@
 local core = require "defendis.core"
 local check = require "defendis.check"
 local common = require "defendis.cli.common"
+local sensitive = require "defendis.sensitive"
 local cursor = require "defendis.store.cursor"
 local time = require "defendis.time"
 local ui = require "defendis.cli.ui"
 
 local dead = {}
 
-local function options(c)
+local HIDDEN <const> = "(not JSON: --reveal shows the bytes)"
+
+local function common_options(c)
   c:argument("store", "The state file, or the pipeline file that names it.")
   c:option("--sink", "Only what this sink refused.")
   c:option("--dataset", "Only this one; findings are one too.")
@@ -20,20 +23,29 @@ end
 --- Adds the options of the command.
 function dead.options(c)
   c:command_target "dead_action"
-  options(c:command("list", "Show them.")):flag("--raw", "Show the bytes too, control characters as \\xNN.")
-  options(c:command("retry", "Give documents to their sink again, and records to normalizer and rules, with the next ingest."))
-  options(c:command("drop", "Forget them.")):flag("--yes", "Do it.")
+  local show = common_options(c:command("list", "Show them."))
+  show:flag("--raw", "Show the bytes too, control characters as \\xNN.")
+  show:flag("--reveal", "Records with their passwords, tokens and card numbers; a line on stderr says that it was done.")
+  common_options(c:command("retry", "Give documents to their sink again, and records to normalizer and rules, with the next ingest."))
+  common_options(c:command("drop", "Forget them.")):flag("--yes", "Do it.")
 end
 
 local function document_id(letter)
   return letter.doc and cursor.item({ kind = letter.dataset, ids = letter.doc }, 0).id or nil
 end
 
+-- The bytes of a letter as they may be shown: of a record as JSON, masked; of a document, which is masked already, or with --reveal, as
+-- they are. nil when they are no JSON: nobody can tell then what in them is sensitive.
+local function shown(letter, args, options)
+  if args.reveal or letter.sink then return letter.raw end
+  return sensitive.masked(letter.raw, sensitive.list_of(letter.dataset, options))
+end
+
 local function print_json(letter)
   letter.time, letter.from = time.format(letter.time_ms), letter.dataset ~= "findings" and core.api.date(letter.from) or nil
   letter.document = document_id(letter)
   -- what is not UTF-8 has no form as JSON text
-  if not utf8.len(letter.raw) then
+  if letter.raw and not utf8.len(letter.raw) then
     letter.raw_hex = letter.raw:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
     letter.raw = nil
   end
@@ -42,8 +54,14 @@ local function print_json(letter)
 end
 
 local function list(store, filter, args)
+  local options, err = common.sensitive_options(args.store)
+  if not options then return nil, err end
+  if args.reveal then sensitive.note("state dead list --reveal", args.store) end
   if args.json then
-    for letter in store:dead_letters(filter) do print_json(letter) end
+    for letter in store:dead_letters(filter) do
+      letter.raw = shown(letter, args, options)
+      print_json(letter)
+    end
     return 0
   end
   local rows = {}
@@ -53,7 +71,7 @@ local function list(store, filter, args)
   end
   ui.table({ "id", "time", "dataset", "input", "refused by", "bytes", "reason" }, rows)
   if args.raw then
-    for l in store:dead_letters(filter) do print(("%d: %s"):format(l.id, ui.plain(l.raw))) end
+    for l in store:dead_letters(filter) do print(("%d: %s"):format(l.id, ui.plain(shown(l, args, options) or HIDDEN))) end
   end
   return 0
 end

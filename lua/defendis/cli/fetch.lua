@@ -2,6 +2,7 @@
 local json = require("defendis.core").json
 local client_module = require "defendis.client"
 local common = require "defendis.cli.common"
+local sensitive = require "defendis.sensitive"
 local ui = require "defendis.cli.ui"
 
 local fetch = {}
@@ -13,16 +14,17 @@ function fetch.options(command)
   command:option("--to", "Day after the last, YYYY-MM-DD."):argname "DATE"
   command:option("--limit", "Stop after this many records."):convert(common.integer("--limit", 1)):argname "N"
   command:option("--page-size", "Records per request.", "100"):convert(common.integer("--page-size", 1)):argname "N"
+  command:flag("--reveal", "Passwords, tokens and card numbers as they are; a line on stderr says that it was done.")
   common.client_options(command)
 end
 
--- Writes the pages' records until the limit. Returns how many.
-local function copy(pages, limit, update)
+-- Writes the pages' records until the limit; hidden: what is masked, or nil. Returns how many.
+local function copy(pages, limit, hidden, update)
   local buffer, n = json.buffer(), 0
   for page in pages do
     for i = 1, page:len() do
       if n == limit then break end
-      local record, err = page:record(i)
+      local record, err = page:record(i, hidden)
       if record == nil then error(err, 0) end
       assert(buffer:encode(record, { sort_keys = true }))
       buffer:add("\n")
@@ -45,8 +47,15 @@ function fetch.run(args)
   if not path then return nil, query end
   local client <close>, problem = common.client(args)
   if not client then return nil, problem end
+  local hidden
+  if not args.reveal then
+    hidden, problem = sensitive.list_of(args.dataset, {})
+    if problem then return nil, problem end
+  else
+    sensitive.note("fetch --reveal", args.dataset)
+  end
   local update, finish = ui.progress(args.limit)
-  local ok, fault = pcall(copy, client:pages(path, query), args.limit, update)
+  local ok, fault = pcall(copy, client:pages(path, query), args.limit, hidden, update)
   finish()
   if not ok then return nil, fault end
   return 0

@@ -6,6 +6,7 @@ local file = require "defendis.pipeline.file"
 local replay = require "defendis.replay"
 local report = require "defendis.report"
 local rules = require "defendis.rules"
+local sensitive = require "defendis.sensitive"
 local time = require "defendis.time"
 local ui = require "defendis.cli.ui"
 
@@ -49,6 +50,11 @@ local function load_rules(paths, host)
   return rules.load(sources, host)
 end
 
+-- Hides what ingest hides, under the same key, so that what is compared stays equal. set: which rules are to see it so.
+local function guard(plan, set)
+  return sensitive.guard(setmetatable({ set = set }, { __index = plan }))
+end
+
 -- The findings of a state between two days.
 local function of_state(store, args)
   local from, to = args.from and args.from * 86400000, args.to and args.to * 86400000
@@ -74,6 +80,8 @@ local function other_side(plan, files, args, options)
   if #args.against == 0 then return nil end
   local set, err = load_rules(args.against, plan.set.host)
   if not set then return nil, err end
+  local ok, problem = guard(plan, set)
+  if not ok then return nil, problem end
   return replay.run(set, files, options)
 end
 
@@ -82,6 +90,9 @@ local function work(plan, args, tell)
   local options = { since = plan.since, until_day = plan.until_day, from = args.from, to = args.to }
   local files, err = replay.files(args.records, args.dataset)
   if not files then return nil, err end
+  local ok
+  ok, err = guard(plan, plan.set)
+  if not ok then return nil, err end
   local own <close>, fault = replay.run(plan.set, files, options)
   if not own then return nil, fault end
   local other <close>, problem = other_side(plan, files, args, options)

@@ -15,6 +15,7 @@ local LOOK_S <const> = 0.3 -- between two looks at the files
 function command.options(c)
   c:argument("path", "Rule files, or folders of them."):args "+"
   c:option("--junit", "Also write the results as JUnit XML."):argname "FILE"
+  c:flag("--loss", "Also print, for each declarative map, the fields of its tests' inputs that it does not read.")
   c:option("--filter", "Only tests whose rule or name contains this text."):argname "TEXT"
   c:flag("--watch", "Run again when a file changes, until SIGINT.")
 end
@@ -29,7 +30,9 @@ end
 
 -- Runs the tests once. Returns the exit code, or nil, err.
 local function test(args, sources)
-  local set, err = rules.load(sources, file.host())
+  local host = file.host()
+  host.hmac_key = host.hmac_key or "defendis test" -- what hmac gives here means nothing
+  local set, err = rules.load(sources, host)
   if not set then return nil, err end
   local report = ruletest.run(set, { filter = args.filter })
   if args.filter and #report.tests == 0 then return nil, check.error("config", ('no test matches --filter "%s"'):format(args.filter)) end
@@ -37,6 +40,7 @@ local function test(args, sources)
     local ok, problem = write_junit(args.junit, report)
     if not ok then return nil, problem end
   end
+  report.loss = args.loss and ruletest.loss(set) or nil
   if args.json then
     ui.document(report)
   else
@@ -44,6 +48,10 @@ local function test(args, sources)
       if not t.ok then print(ui.colour("red", ("FAILED  %s: %s: %s"):format(t.file, t.rule, t.name))) print("  " .. ui.plain(t.message)) end
     end
     print(("%d passed, %d failed"):format(report.passed, report.failed))
+  end
+  for _, l in ipairs(not args.json and report.loss or {}) do
+    local fields = #l.fields > 0 and table.concat(l.fields, ", ") or "nothing"
+    print(ui.plain(("%s (%s) does not read: %s"):format(l.dataset, l.rule, fields)))
   end
   return report.failed == 0 and 0 or 1
 end

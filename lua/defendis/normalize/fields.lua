@@ -14,12 +14,17 @@ function fields.path(text)
   return keys
 end
 
+-- A value of the host that cannot be read is its own "hmac": it counts by that.
+local function of_host(v, keys, i, null)
+  return type(v) == "userdata" and v ~= null and keys[i] == "hmac" and not keys[i + 1] and v or nil
+end
+
 --- The value at a path (array of keys), or nil when it, or a table on the way, is missing or JSON null.
 function fields.get(record, keys, null)
   if type(record) ~= "table" then return nil end
   local v = record[keys[1]]
   for i = 2, #keys do
-    if type(v) ~= "table" then return nil end
+    if type(v) ~= "table" then return of_host(v, keys, i, null) end
     v = v[keys[i]]
   end
   if v == null then return nil end
@@ -96,8 +101,7 @@ function fields.reader(paths, null, scalar)
     if type(record) ~= "table" then return nil end
     local v = record[first]
     if second then
-      if type(v) ~= "table" then return nil end
-      v = v[second]
+      if type(v) == "table" then v = v[second] else v = of_host(v, keys, 2, null) end
     end
     if type(v) == "string" then return (PREFIX[#v] or "s" .. #v .. ":") .. v end
     if v == nil or v == null then return nil end

@@ -1,11 +1,15 @@
 -- normalizer.lua: one dataset's way from record to document, and where its records keep id and event time.
 --
 --   normalizer.validate(options) -> nil | message, path
---   normalizer.compile(options, null) -> { id, dataset, map = function or nil, meta }
+--   normalizer.compile(options, null, host) -> { id, dataset, map = function or nil, meta, program, read } | nil, message, path
+--     program, read: of a declarative map, see map.lua; program:run(page, i, buffer) is map without tables; source: what it was made
+--     of, when it needs a key
 --     meta(record) -> id or nil, Unix ms or nil, what is wrong with the id, what is wrong with the time
 --   normalizer.default(dataset, null) -> for datasets without one: passes records through, id in "id", no time
 local check = require "defendis.check"
+local expressions = require "defendis.normalize.expressions"
 local fields = require "defendis.normalize.fields"
+local map = require "defendis.normalize.map"
 local time = require "defendis.time"
 
 local normalizer = {}
@@ -17,20 +21,23 @@ local SPEC = {
   version = check.any,
   time = check.text,
   id_field = check.text,
-  map = check.required(check.func),
-  target = check.any,
+  map = check.required(function(v)
+    if type(v) == "function" or type(v) == "table" and not expressions.is(v) then return end
+    return "a function(record) or a table of fields expected"
+  end),
+  target = check.text,
+  unmapped = check.boolean,
   tests = check.list(check.shape{
     name = check.required(check.text), input = check.required(check.table), expect = check.required(check.table),
   }),
 }
 
 function normalizer.validate(options)
-  for _, key in ipairs{ "target", "map" } do
-    if options[key] ~= nil and (key == "target" or type(options[key]) == "table") then
-      return "declarative maps are not available in this version, write map = function(r) ... end", { key }
-    end
+  local message, path = check.options(options, SPEC)
+  if message or type(options.map) == "table" then return message, path end
+  for _, key in ipairs{ "target", "unmapped" } do
+    if options[key] ~= nil then return "this is for declarative maps, and map is a function", { key } end
   end
-  return check.options(options, SPEC)
 end
 
 local function id_text(v)
@@ -52,9 +59,17 @@ local function meta_reader(id_field, time_field, null)
   end
 end
 
-function normalizer.compile(options, null)
-  return { id = options.id, dataset = options.dataset, time = options.time, id_field = options.id_field or "id",
+function normalizer.compile(options, null, host)
+  local out = { id = options.id, dataset = options.dataset, time = options.time, id_field = options.id_field or "id",
     map = options.map, meta = meta_reader(options.id_field or "id", options.time, null) }
+  if type(options.map) == "function" then return out end
+  if not (host and host.map) then return nil, "declarative maps run in the program only: use defendis test", { "map" } end
+  local made, message, path = map.compile(options, host)
+  if not made then return nil, message, path end
+  if made.program.keyed then out.source = made.program end
+  out.program, out.map = host.map(made.program)
+  out.read = made.read
+  return out
 end
 
 function normalizer.default(dataset, null)

@@ -130,6 +130,11 @@ function Commit:keep_dead(walk, page)
   return dead
 end
 
+--- Adds events as page_work.run gives them, to be written by store:flush_events; what is late is counted and left out.
+function Commit:add_events(list)
+  self.totals.late = self.totals.late + self.store:add_events(list, list.n, self.watermarks, self.since)
+end
+
 -- A finding that is known (its page came again after a crash elsewhere, its rule fired for the same records) is not sent twice.
 function Commit:keep_findings()
   local buffer, new = self.out.findings, {}
@@ -194,8 +199,7 @@ function Commit:page(walk, answer, after)
     if not n then return nil, err end
     -- in portions: what a record leaves behind is garbage while the collector still holds it for young, and transfers go on
     for first = 1, n, PORTION do
-      local events = page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out)
-      self.totals.late = self.totals.late + self.store:add_events(events, events.n, self.watermarks, self.since)
+      self:add_events(page_work.run(self.set, walk.row.dataset, answer.page, self.fresh, first, math.min(n, first + PORTION - 1), out))
       if first % 50 == 1 then core.client.poll() end
     end
     local ok

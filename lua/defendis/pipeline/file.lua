@@ -6,6 +6,7 @@ local check = require "defendis.check"
 local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
 local secret = require "defendis.secret"
+local sensitive = require "defendis.sensitive"
 local sinks = require "defendis.pipeline.sinks"
 local time = require "defendis.time"
 
@@ -80,6 +81,7 @@ local SPEC = {
   page_size = page_size,
   concurrency = page_size,
   rules = check.list(check.text),
+  sensitive = check.shape(sensitive.SPEC),
   sinks = check.required(check.list(sink, 1)),
   store = check.required(check.text),
   outbox = size,
@@ -88,11 +90,12 @@ local SPEC = {
 
 local function config(...) return nil, check.error("config", (...):format(select(2, ...))) end
 
-local function read(path)
+local function read(path, most)
   local f, problem = io.open(path, "rb")
   if not f then return config("cannot read %s", problem) end
-  local text = f:read("a")
+  local text = most and f:read(most + 1) or f:read("a") -- what is empty has no bytes to count
   f:close()
+  if most and text and #text > most then return config("%s is longer than %d MiB", path, most >> 20) end
   if not text then return config("%s is not a file", path) end
   return text
 end
@@ -119,8 +122,12 @@ function file.sources(paths, folder)
   return out
 end
 
--- A number that Lua has no value for may be grouped by, as its text.
-local function scalar(value) return type(value) == "userdata" and value ~= core.json.null and tostring(value) or nil end
+-- A number that Lua has no value for may be grouped by, as its text; a sensitive value as its HMAC.
+local function scalar(value)
+  if type(value) ~= "userdata" or value == core.json.null then return nil end
+  if core.sensitive.is(value) then return value:hmac() end
+  return tostring(value)
+end
 
 -- The usual forms in C, all others as without it.
 local function parse_time(text)
@@ -129,9 +136,35 @@ local function parse_time(text)
   return time.parse(text)
 end
 
---- What the rules need from this program.
-function file.host()
-  return { uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time }
+-- A file for a lookup; an empty one too.
+local function read_table(path, most)
+  local text, err = read(path, most)
+  if not text then return nil, err.message end
+  return text
+end
+
+local function encode(value) return core.json.encode(value, { sort_keys = true }) end
+
+--- A compiled map, and the same as a function of a table.
+function file.map(program)
+  local made = assert(core.map.new(program))
+  local buffer = core.json.buffer()
+  return made, function(record)
+    local page <close> = assert(core.json.page('{"data":[' .. assert(encode(record)) .. "]}"))
+    buffer:reset()
+    local ok, err = made:run(page, 1, buffer)
+    if not ok then error(err.message, 0) end
+    return assert(core.json.decode(buffer:text()))
+  end
+end
+
+--- What the rules need from this program. options: `sensitive` of the pipeline, or nil.
+function file.host(options)
+  return { read = read_table, decode = core.json.decode, encode = encode, map = file.map, key_later = true,
+    native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
+    uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
+    sensitive = { list = sensitive.list }, example = sensitive.example,
+    hidden = function(name) return catalog.find(name) and sensitive.names(name, options or {}) end }
 end
 
 -- The sandbox of a pipeline file: constructors and nothing else.
@@ -176,14 +209,15 @@ function file.read(path, bare, past)
   local sources, set
   sources, err = file.sources(o.rules or {}, folder)
   if not sources then return nil, err end
-  set, err = rules.load(sources, file.host())
+  set, err = rules.load(sources, file.host(o.sensitive))
   if not set then return nil, err end
   local plan = { path = path, folder = folder, scope = o.scope, datasets = o.datasets, set = set,
     since = core.api.days(o.since), until_day = o["until"] and core.api.days(o["until"]) or 0,
     step = time.span(o.window or "1d") // DAY_MS, settle_ms = time.span(o.settle or "1h"), lateness_ms = time.span(o.lateness or "2d"),
     page_size = o.page_size or 100, concurrency = o.concurrency or 8,
     store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, outbox = bytes(o.outbox or "256MiB"),
-    give_up_ms = time.span(o.give_up or "60s") }
+    give_up_ms = time.span(o.give_up or "60s"), sensitive = o.sensitive or {} }
+  plan.sensitive_base = plan.store -- a backfill's too: its values are equal to the live ones
   if past then
     plan, err = backfill.apply(plan, past)
     if not plan then return nil, err end

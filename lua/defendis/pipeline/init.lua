@@ -6,6 +6,7 @@ local commit = require "defendis.pipeline.commit"
 local halt = require "defendis.pipeline.halt"
 local metrics = require "defendis.pipeline.metrics"
 local run_module = require "defendis.pipeline.run"
+local sensitive = require "defendis.sensitive"
 local sinks = require "defendis.pipeline.sinks"
 local store = require "defendis.store"
 local task = require "defendis.task"
@@ -26,9 +27,10 @@ local function open_store(plan)
     if not made then return nil, problem end
   end
   local state, err = store.open(plan.store, { exclusive = true })
-  if not state or not plan.backfill then return state, err end
-  local ok
-  ok, err = backfill.pin(plan.backfill, state)
+  if not state then return nil, err end
+  local ok = true
+  if plan.sensitive then ok, err = sensitive.guard(plan) end
+  if ok and plan.backfill then ok, err = backfill.pin(plan.backfill, state) end
   if ok then return state end
   state:close()
   return nil, err

@@ -10,7 +10,8 @@ local page_work = {}
 --- Empty results, to be reused from page to page, and label = function(document) or nil: documents (buffer of JSON
 -- lines), found (findings), dead (arrays), faults (message -> {rule, count}).
 function page_work.new()
-  return { documents = json.buffer(), findings = json.buffer(), found = {}, dead = {}, faults = {}, normalized = 0 }
+  return { documents = json.buffer(), unlabelled = json.buffer(), findings = json.buffer(), found = {}, dead = {}, faults = {},
+    normalized = 0 }
 end
 
 function page_work.clear(out)
@@ -49,19 +50,37 @@ local function take_faults(out, faults)
   end
 end
 
+-- Moves the document in out.unlabelled, with its label, behind the others.
+local function relabel(out)
+  local doc = assert(json.decode(out.unlabelled:text()))
+  out.unlabelled:reset()
+  out.label(doc)
+  assert(out.documents:encode(doc))
+end
+
 --- Applies the rules to the records that are new.
 -- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
 -- Returns their events in one list, as set:apply gives those of one record.
 function page_work.run(set, dataset, page, fresh, first, last, out)
   local documents, events, meta, label = out.documents, { n = 0 }, {}, out.label
+  local program, looked = set:program(dataset)
+  local hidden = set.hidden and set.hidden[dataset]
   for k = first, last do
     local f = fresh[k]
-    local record = page:record(f.index)
+    local record = (looked or not program) and page:record(f.index, hidden)
+    local result, ok, err
     meta.id, meta.time = f.id, f.time
-    local result = set:apply(dataset, record, meta)
-    local ok, err = result.doc ~= nil, result.fault
-    if ok and label then label(result.doc) end
-    if ok then ok, err = documents:encode(result.doc) end
+    if program then
+      result = set:look(dataset, record, meta)
+      ok, err = program:run(page, f.index, label and out.unlabelled or documents, hidden)
+      if ok and label then relabel(out) end
+      if not ok then err.rule = set:normalizer(dataset).id end
+    else
+      result = set:apply(dataset, record, meta)
+      ok, err = result.doc ~= nil, result.fault
+      if ok and label then label(result.doc) end
+      if ok then ok, err = documents:encode(result.doc) end
+    end
     if ok then
       documents:add("\n")
       out.normalized = out.normalized + 1

@@ -52,7 +52,8 @@ local function try(commit, letter, row, page, fields)
   local ok, err = store:put_window(row)
   if ok and what == "new" then
     commit:keep_faults()
-    ok, err = commit:keep_events(detail)
+    commit:add_events(detail)
+    ok, err = store:flush_events()
     if ok then ok, err = commit:write(row.dataset, commit.out.documents) end
     if ok and commit.outbox then ok, err = commit.outbox:page(row, commit.fresh, 1, commit.out) end
     if ok then ok, err = commit:keep_findings() end

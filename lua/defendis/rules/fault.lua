@@ -6,6 +6,7 @@ local MESSAGE_MAX = 500
 
 --- @param where "file:line" of the function, for errors that carry no position (a table, an error behind a tail call)
 function fault.text(raised, where)
+  if type(raised) == "table" and type(raised.message) == "string" then raised = raised.message end
   local text = type(raised) == "string" and raised or ("error object (%s)"):format(type(raised))
   text = text:sub(1, MESSAGE_MAX):gsub("%s*\n%s*", " ")
   local file = where:match("^(.*):%d+$")

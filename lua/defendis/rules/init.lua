@@ -4,7 +4,13 @@
 --   host = { uuid5  = function(namespace, name) -> text,
 --            null   = the JSON null value,
 --            array  = function(t) -> t, marked as a JSON array,
---            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
+--            native = the core's part of the helpers, see defendis.helpers (optional),
+--            read   = function(path, most) -> text, or nil and why; decode = JSON: for lookups (optional),
+--            encode = function(value) -> JSON text, map = function(program) -> {run}, function(record) -> document: for declarative maps,
+--            with hmac_key, key_later and hidden, see normalize/map.lua (optional)
+--            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional),
+--            sensitive = what rule files see under this name (optional),
+--            example = function(dataset, record) -> the record of a test as the rules get it from the host (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
 -- what sandbox.lua lists and nothing else. A fault anywhere refuses the whole set: nil and an error of kind "config"
@@ -74,11 +80,13 @@ end
 
 local function read(source, host, into)
   local made = { list = {}, by_object = {} }
-  local chunk, message = load(source.text, "@" .. source.name, "t", sandbox.new(constructors(source, made), host))
+  local env, close = sandbox.new(constructors(source, made), host, source.name)
+  local chunk, message = load(source.text, "@" .. source.name, "t", env)
   if not chunk then
     error(check.error("config", (message:gsub("%s*\n%s*", " "))), 0)
   end
   local ok, returned = pcall(chunk)
+  close()
   if not ok then error(check.error("config", fault.text(returned, source.name .. ":1")), 0) end
   collect(source, made, returned, into)
 end
@@ -87,7 +95,9 @@ local function compile(def, host)
   local message, path = KINDS[def.kind].validate(def.options)
   if message then refuse_definition(def, message, path) end
   def.id = def.options.id
-  def.compiled = KINDS[def.kind].compile(def.options, host.null)
+  def.compiled, message, path = KINDS[def.kind].compile(def.options, host.null, host)
+  if message then refuse_definition(def, message, path) end
+  if def.compiled.program then def.compiled.where = ("%s:%d"):format(def.file, def.line) end
   if def.compiled.tags then def.compiled.tags = host.array{ table.unpack(def.compiled.tags) } end
 end
 

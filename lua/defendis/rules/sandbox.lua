@@ -2,6 +2,9 @@
 --
 -- A rule is a pure function of the record: no files, no clock, no chance, no code from text. What a string method can
 -- still do (`("x"):rep(1e9)`) is bounded by the budgets of the state that runs the rules, not here.
+local expressions = require "defendis.normalize.expressions"
+local helpers = require "defendis.helpers"
+local lookup = require "defendis.helpers.lookup"
 local fields = require "defendis.normalize.fields"
 local ocsf = require "defendis.normalize.ocsf"
 local time = require "defendis.time"
@@ -22,7 +25,7 @@ local TABLE = { "concat", "insert", "move", "pack", "remove", "sort", "unpack" }
 local MATH = { "abs", "ceil", "floor", "fmod", "huge", "max", "maxinteger", "min", "mininteger", "modf", "pi", "sqrt",
   "tointeger", "type", "ult", "exp", "log" }
 local UTF8 = { "char", "charpattern", "codepoint", "codes", "len", "offset" }
-local TIME = { "parse", "of", "format", "date", "span" }
+local TIME = { "parse", "of", "format", "date", "span", "floor", "parts" }
 
 local function copy(library, names)
   local out = {}
@@ -32,10 +35,13 @@ end
 
 --- The environment of one rule file.
 -- @param constructors name -> function, put beside the rest
--- @param host as for rules.load: null, array, parse_time
-function sandbox.new(constructors, host)
+-- @param host as for rules.load: null, array, parse_time, native, read, decode
+-- @param file its name, which paths count from
+-- @return the environment, and what to call when the file has returned
+function sandbox.new(constructors, host, file)
   local env = { string = copy(string, STRING), table = copy(table, TABLE), math = copy(math, MATH),
     utf8 = copy(utf8, UTF8), time = copy(time, TIME), ocsf = ocsf.new(), null = host.null, array = host.array }
+  env.sensitive = host.sensitive
   env.time.parse = host.parse_time or time.parse
   --- get(record, "source.name"): the value, or nil when it or a table on the way is missing or null.
   local paths = {}
@@ -48,8 +54,12 @@ function sandbox.new(constructors, host)
     return fields.get(record, keys, host.null)
   end
   for name, value in pairs(BASE) do env[name] = value end
+  for name, value in pairs(helpers.new(host.native)) do env[name] = value end
+  local close
+  env.lookup, close = lookup.new(file, host)
+  expressions.add(env)
   for name, value in pairs(constructors) do env[name] = value end
-  return env
+  return env, close
 end
 
 return sandbox

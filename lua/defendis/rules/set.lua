@@ -18,6 +18,8 @@
 --     However events are cut into calls, the findings are the same.
 --   set:correlations() -> { { key, timespan_ms, suppress_ms, least, datasets } ... }, with the rules that suppress; no group with
 --     fewer than `least` events in a timespan fires
+--   set:hide(hidden, acting): hidden = { dataset -> what the host hides of its records }, kept in set.hidden; of these datasets
+--     acting.id, dataset and record say from then on whose function is at work on what
 --   set.counters: missing_group, missing_value, group_capped, no_time: records that did not (fully) take part
 --
 -- apply is the hot path: nothing is allocated for a record that no rule matches, beyond what the rules do themselves.
@@ -122,21 +124,50 @@ function Set:plan(dataset)
   for _, rule in ipairs(self.rules) do
     if rule.dataset == dataset then plan.rules[#plan.rules + 1] = rule end
   end
+  plan.acting = self.hidden and self.hidden[dataset] and self.acting or nil
   self.plans[dataset] = plan
   return plan
 end
 
+--- Does a declarative map need the key of HMACs? rekey(key) gives it to them.
+function Set:keyed()
+  for _, n in pairs(self.normalizers) do
+    if n.source then return true end
+  end
+  return false
+end
+
+function Set:rekey(key)
+  for _, n in pairs(self.normalizers) do
+    if n.source then
+      n.source.key = key
+      n.program, n.map = self.host.map(n.source)
+    end
+  end
+end
+
+function Set:hide(hidden, acting) self.hidden, self.acting, self.plans = hidden, acting, {} end
+
 function Set:normalizer(dataset) return (self.plans[dataset] or self:plan(dataset)).normalizer end
 
-function Set:apply(dataset, record, meta)
+--- What writes documents of the dataset without tables, or nil; and whether rules look at its records.
+function Set:program(dataset)
+  local plan = self.plans[dataset] or self:plan(dataset)
+  return plan.normalizer.program, plan.rules[1] ~= nil
+end
+
+--- As apply, without the document.
+function Set:look(dataset, record, meta)
   local result = self.result
   if result.findings[1] then clear(result.findings) end
   result.events.n = 0
   if result.faults[1] then clear(result.faults) end
   local plan = self.plans[dataset] or self:plan(dataset)
-  local rules = plan.rules
+  local rules, acting = plan.rules, plan.acting
+  if acting then acting.dataset, acting.record = dataset, meta.id end
   for i = 1, #rules do
     local rule = rules[i]
+    if acting then acting.id = rule.id end
     local ok, hit = pcall(rule.match, record)
     if not ok then
       self:fault(rule.id, hit, rule.where)
@@ -144,16 +175,22 @@ function Set:apply(dataset, record, meta)
       self:matched(rule, dataset, record, meta)
     end
   end
+  return result, plan
+end
+
+function Set:apply(dataset, record, meta)
+  local result, plan = self:look(dataset, record, meta)
   local map = plan.normalizer.map
   result.doc, result.fault = record, nil
   if map then
+    if plan.acting then plan.acting.id = plan.normalizer.id end
     local ok, doc = pcall(map, record)
     if ok and type(doc) == "table" then
       result.doc = doc
     else
       result.doc = nil
       result.fault = { rule = plan.normalizer.id, message = fault.text(
-        ok and ("map returned %s, a table expected"):format(type(doc)) or doc, fault.where(map)) }
+        ok and ("map returned %s, a table expected"):format(type(doc)) or doc, plan.normalizer.where or fault.where(map)) }
     end
   end
   return result

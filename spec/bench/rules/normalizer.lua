@@ -43,7 +43,7 @@ return normalizer{
       malware = malware and array{ { name = malware, classification_ids = array{ 11 }, path = machine and machine.path } },
       metadata = { version = "1.8.0", original_event_uid = r.id, original_time = r.leakedAt, labels = r.tags,
         log_name = "dataleaks.credentials", product = { name = "defendis", vendor_name = "Defendis" } },
-      unmapped = { source_type = source.type, password_length = #r.password },
+      unmapped = { source_type = source.type, password_length = r.password:length_class() },
     }
   end,
 }

@@ -1,0 +1,149 @@
+-- program.lua: puts a map's program together: the numbers that src/engine/program.c reads, and the texts that they count.
+--
+-- numbers: slots; shapes; dictionaries; which of these names what is never copied (-1: none); constants; nodes. A list begins with its
+-- length, and everything is counted from 0.
+--   shape       first and last + 1 slot of all below it; {text, entry}...; how many indexes, {index, entry}...
+--   entry       slot or -1, shape below or -1, taken 1 or 0
+--   dictionary  {text, constant}...
+--   constant    text of its JSON, text of its text or -1
+--   node        op, text, a, b, c (-1: none), {number of an earlier node}...   The last node is the document.
+local OPS <const> = { "object", "raw", "member", "rest", "list", "const", "field", "each", "when", "first_of", "concat", "lower", "upper",
+  "trim", "host", "scheme", "domain", "split", "join", "lookup", "millis", "iso", "len", "text", "number", "mask", "hmac", "equals",
+  "absent", "fn" }
+local CODE = {}
+for i, op in ipairs(OPS) do CODE[op] = i - 1 end
+
+local Program = {}
+Program.__index = Program
+
+local function sorted(t)
+  local keys = {}
+  for k in pairs(t) do keys[#keys + 1] = k end
+  table.sort(keys)
+  return keys
+end
+
+function Program:text(s)
+  local known = self.text_index[s]
+  if known then return known end
+  self.texts[#self.texts + 1] = s
+  self.text_index[s] = #self.texts - 1
+  return #self.texts - 1
+end
+
+--- A constant: its JSON, and what it is as part of a text, or nil.
+function Program:const(json, text)
+  self.consts[#self.consts + 1] = { self:text(json), text and self:text(text) or -1 }
+  return #self.consts - 1
+end
+
+--- values: text -> constant.
+function Program:dict(values)
+  local dict = {}
+  for _, key in ipairs(sorted(values)) do dict[#dict + 1] = { self:text(key), values[key] } end
+  self.dicts[#self.dicts + 1] = dict
+  return #self.dicts - 1
+end
+
+--- Where a new walk begins: the record, or the element of a list.
+function Program:scope()
+  local scope = { keys = {}, indexes = {} }
+  self.scopes[#self.scopes + 1] = scope
+  return scope
+end
+
+--- The entry at a path below a scope; no steps: the element itself.
+function Program.entry(scope, steps)
+  if #steps == 0 then
+    scope.itself = scope.itself or {}
+    return scope.itself
+  end
+  local shape, entry = scope, nil
+  for i, step in ipairs(steps) do
+    local list = math.type(step) == "integer" and shape.indexes or shape.keys
+    entry = list[step] or {}
+    list[step] = entry
+    if i < #steps then
+      entry.shape = entry.shape or { keys = {}, indexes = {} }
+      shape = entry.shape
+    end
+  end
+  return entry
+end
+
+--- A node: {op, text, a, b, c, kids}; a may be an entry, whose slot is meant, b a scope, and c that scope as well.
+function Program:node(node)
+  self.nodes[#self.nodes + 1] = node
+  return #self.nodes - 1
+end
+
+local function each_entry(shape, f)
+  for _, key in ipairs(sorted(shape.keys)) do f(shape.keys[key], key) end
+  for _, index in ipairs(sorted(shape.indexes)) do f(shape.indexes[index], index) end
+end
+
+-- Slots of what lies below a shape follow one another.
+function Program:lay_out(shape)
+  self.shapes[#self.shapes + 1] = shape
+  shape.number, shape.first = #self.shapes - 1, self.slots
+  each_entry(shape, function(entry)
+    if entry.used then
+      entry.slot = self.slots
+      self.slots = self.slots + 1
+    end
+    if entry.shape then self:lay_out(entry.shape) end
+  end)
+  shape.stop = self.slots
+end
+
+function Program:write_shape(add, shape)
+  add(shape.first, shape.stop, #sorted(shape.keys), #sorted(shape.indexes))
+  each_entry(shape, function(entry, key)
+    add(type(key) == "string" and self:text(key) or key, entry.slot or -1, entry.shape and entry.shape.number or -1,
+      entry.taken and 1 or 0)
+  end)
+end
+
+local function number(v, what)
+  if type(v) ~= "table" then return v or -1 end
+  if what == "c" then return v.itself and v.itself.slot or -1 end
+  return what == "b" and v.number or v.slot or v.number
+end
+
+--- The whole as {code, texts, functions}.
+function Program:finish()
+  for _, scope in ipairs(self.scopes) do
+    if scope.itself then
+      scope.itself.slot = self.slots
+      self.slots = self.slots + 1
+    end
+    self:lay_out(scope)
+  end
+  local code = {}
+  local function add(...)
+    for i = 1, select("#", ...) do code[#code + 1] = (select(i, ...)) end
+  end
+  add(self.slots, #self.shapes)
+  for _, shape in ipairs(self.shapes) do self:write_shape(add, shape) end
+  add(#self.dicts)
+  for _, dict in ipairs(self.dicts) do
+    add(#dict)
+    for _, pair in ipairs(dict) do add(pair[1], pair[2]) end
+  end
+  add(self.sensitive or -1, #self.consts)
+  for _, const in ipairs(self.consts) do add(const[1], const[2]) end
+  add(#self.nodes)
+  for _, n in ipairs(self.nodes) do
+    add(CODE[n.op], n.text and self:text(n.text) or -1, number(n.a), number(n.b, "b"), number(n.c, "c"), n.kids and #n.kids or 0)
+    if n.kids then add(table.unpack(n.kids)) end
+  end
+  return { code = code, texts = self.texts, functions = self.functions }
+end
+
+return {
+  new = function()
+    return setmetatable({ texts = {}, text_index = {}, consts = {}, dicts = {}, scopes = {}, shapes = {}, nodes = {}, functions = {},
+      slots = 0 }, Program)
+  end,
+  entry = Program.entry,
+}
