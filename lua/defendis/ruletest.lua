@@ -149,8 +149,8 @@ function kinds.correlation(set, def, test)
   if count ~= test.findings then return ("findings: expected %d, got %d"):format(test.findings, count) end
 end
 
--- What kinds of test a definition lacks, or nil.
-local function gap(def)
+--- What kinds of test a definition lacks, or nil.
+function ruletest.gap(def)
   local positive, negative = false, false
   for _, test in ipairs(def.options.tests or {}) do
     local yes = def.kind == "normalizer" or test.match == true or (test.findings or 0) > 0
@@ -166,7 +166,8 @@ end
 local function selected(filter, ...)
   if not filter then return true end
   for i = 1, select("#", ...) do
-    if tostring((select(i, ...))):find(filter, 1, true) then return true end
+    local text = select(i, ...)
+    if text ~= nil and tostring(text):find(filter, 1, true) then return true end
   end
   return false
 end
@@ -183,11 +184,11 @@ function ruletest.run(set, options)
     report[outcome] = report[outcome] + 1
   end
   for _, def in ipairs(set.definitions) do
-    local whole = selected(filter, def.file, def.id, def.options.title)
+    local whole = selected(filter, def.file, def.id, def.options.title, def.options.name)
     for _, test in ipairs(def.options.tests or {}) do
       if whole or selected(filter, test.name) then record(def, test.name, kinds[def.kind](set, def, test)) end
     end
-    local missing = whole and gap(def)
+    local missing = whole and ruletest.gap(def)
     if missing then record(def, "has tests", ("%s:%d: %s"):format(def.file, def.line, missing)) end
   end
   return report
@@ -212,9 +213,11 @@ end
 
 local ESCAPES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["\n"] = "&#10;" }
 
--- XML 1.0 has no way to write most control characters.
+-- XML 1.0 has no way to write most control characters, and bytes that are no UTF-8 would spoil the file.
 local function xml(text)
-  return (tostring(text):gsub("[%z\1-\8\11-\31\127]", "?"):gsub('[&<>"\n]', ESCAPES))
+  text = tostring(text)
+  if not utf8.len(text) then text = text:gsub("[\x80-\xff]", "?") end
+  return (text:gsub("\u{FFFE}", "?"):gsub("\u{FFFF}", "?"):gsub("[%z\1-\8\11-\31\127]", "?"):gsub('[&<>"\n]', ESCAPES))
 end
 
 --- A report as JUnit XML, one suite per file.

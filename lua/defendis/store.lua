@@ -193,6 +193,15 @@ function Store:add_finding(id, rule, time_ms, level, doc)
     level, doc)
 end
 
+-- true when the 16-byte key is known for this day.
+function Store:is_seen(day, key) return self.db:row("SELECT 1 FROM seen WHERE day = ? AND key = CAST(? AS BLOB)", day, key) ~= nil end
+
+-- for f in ...: those whose id begins so, hexadecimal digits and dashes, two at most.
+function Store:findings_like(id)
+  return tables(FINDING, same, self.db:rows("SELECT " .. quoted(FINDING, "@") ..
+    " FROM finding WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id LIMIT 2", id))
+end
+
 -- for f in ...: {id, rule, time_ms, level, doc} of one level or of all, by time and id.
 function Store:findings(level) return tables(FINDING, same, self.db:rows(LIST_FINDINGS, level)) end
 

@@ -1,6 +1,7 @@
 -- report.lua: what came of an ingest: tables on stdout, what is wrong as lines on stderr, the exit code.
 local json = require("defendis.core").json
 local check = require "defendis.check"
+local replay = require "defendis.replay"
 local time = require "defendis.time"
 local ui = require "defendis.cli.ui"
 
@@ -17,18 +18,6 @@ local function by_weight(a, b)
   return a.rule < b.rule
 end
 
--- What a finding is about: the values of its group, sorted by name, or the record's id.
-local function about(doc)
-  local names, out = {}, {}
-  for name in pairs(doc.group or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    local v = doc.group[name]
-    out[i] = type(v) == "table" and table.concat(v, " ") or tostring(v)
-  end
-  return names[1] and table.concat(out, " ") or doc.evidence and doc.evidence[1] and doc.evidence[1].id or ""
-end
-
 local function damaged(what)
   error(check.error("store", ("state damaged: %s cannot be read; restore a backup or run `defendis state reset --all`"):format(what)))
 end
@@ -36,7 +25,7 @@ end
 local function finding_row(f)
   local doc = json.decode(f.doc)
   if not doc then damaged("the finding " .. f.id) end
-  return { f.level, time.format(f.time_ms), doc.title, about(doc), doc.evidence_total, correlation = doc.type == "correlation" }
+  return { f.level, time.format(f.time_ms), doc.title, replay.about(doc), doc.evidence_total, correlation = doc.type == "correlation" }
 end
 
 local function show_findings(store)

@@ -1,17 +1,23 @@
 -- test.lua: `defendis test PATH...`: the tests inside rule files.
 local check = require "defendis.check"
 local file = require "defendis.pipeline.file"
+local halt = require "defendis.pipeline.halt"
 local rules = require "defendis.rules"
 local ruletest = require "defendis.ruletest"
+local signals = require "defendis.cli.signals"
+local task = require "defendis.task"
 local ui = require "defendis.cli.ui"
 
 local command = {}
+
+local LOOK_S <const> = 0.3 -- between two looks at the files
 
 function command.options(c)
   c:argument("path", "Rule files, or folders of them."):args "+"
   c:option("--junit", "Also write the results as JUnit XML."):argname "FILE"
   c:flag("--loss", "Also print, for each declarative map, the fields of its tests' inputs that it does not read.")
   c:option("--filter", "Only tests whose rule or name contains this text."):argname "TEXT"
+  c:flag("--watch", "Run again when a file changes, until SIGINT.")
 end
 
 local function write_junit(path, report)
@@ -22,13 +28,11 @@ local function write_junit(path, report)
   return true
 end
 
-function command.run(args)
-  local sources, err = file.sources(args.path, "")
-  if not sources then return nil, err end
-  local set
+-- Runs the tests once. Returns the exit code, or nil, err.
+local function test(args, sources)
   local host = file.host()
   host.hmac_key = host.hmac_key or "defendis test" -- what hmac gives here means nothing
-  set, err = rules.load(sources, host)
+  local set, err = rules.load(sources, host)
   if not set then return nil, err end
   local report = ruletest.run(set, { filter = args.filter })
   if args.filter and #report.tests == 0 then return nil, check.error("config", ('no test matches --filter "%s"'):format(args.filter)) end
@@ -50,6 +54,47 @@ function command.run(args)
     print(ui.plain(("%s (%s) does not read: %s"):format(l.dataset, l.rule, fields)))
   end
   return report.failed == 0 and 0 or 1
+end
+
+-- What the files hold, as one text: it tells whether anything changed, on file systems that do not say so too.
+local function picture(sources, err)
+  if not sources then return err.message end
+  local out = {}
+  for i, s in ipairs(sources) do out[i] = ("%d:%s%d:%s"):format(#s.name, s.name, #s.text, s.text) end
+  return table.concat(out)
+end
+
+-- Looks at the files again and again. Returns the exit code of the last run, or nil, err.
+local function watch(args, ending)
+  local ok, problem = signals.watch(ending)
+  if not ok then return nil, problem end
+  local seen, last, code
+  while not ending.asked do
+    local sources, err = file.sources(args.path, "")
+    local now = picture(sources, err)
+    -- what is still being written changes between two looks
+    if now ~= seen and (not seen or now == last) then
+      if seen and not args.json then print() end
+      seen, code = now, nil
+      if sources then code, err = test(args, sources) end
+      if not code then io.stderr:write("defendis: ", ui.error_line(err), "\n") end
+      io.stdout:flush()
+    end
+    last = now
+    ending:wait(LOOK_S)
+  end
+  return code or 2
+end
+
+function command.run(args)
+  if args.watch then
+    local outcome = task.parallel({ function() return watch(args, halt.new()) end })[1]
+    if not outcome.ok then error(outcome[1], 0) end
+    return outcome[1], outcome[2]
+  end
+  local sources, err = file.sources(args.path, "")
+  if not sources then return nil, err end
+  return test(args, sources)
 end
 
 return command

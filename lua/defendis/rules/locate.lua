@@ -101,6 +101,16 @@ local function find(text, brace, path, depth)
   end
 end
 
+--- The tokens of a file: function() -> text ("'" for a string, "" at the end), where it starts, where it ends.
+function locate.tokens(text)
+  local at = 1
+  return function()
+    local tok, start, stop = token(text, at)
+    at = stop
+    return tok, start, stop - 1
+  end
+end
+
 local function line_of(text, offset)
   local _, count = text:sub(1, offset):gsub("\n", "")
   return count + 1
