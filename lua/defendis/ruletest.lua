@@ -10,7 +10,8 @@
 -- correlation  events, in any order: each goes through the rules that the correlation names, with id and time read by
 --              its dataset's normalizer (a record without an id gets its place as one). Over several datasets an
 --              event says which: { dataset = "...", record = {...} }. `findings` is how many come out.
--- A rule or correlation without a positive and a negative test, or a normalizer without a test, fails as well.
+-- A rule or correlation without a positive and a negative test, or a normalizer without a test, fails as well; of Sigma files only
+-- those that have tests.
 local fault = require "defendis.rules.fault"
 
 local ruletest = {}
@@ -136,6 +137,7 @@ end
 
 -- What kinds of test a definition lacks, or nil.
 local function gap(def)
+  if def.sigma and not def.options.tests then return end
   local positive, negative = false, false
   for _, test in ipairs(def.options.tests or {}) do
     local yes = def.kind == "normalizer" or test.match == true or (test.findings or 0) > 0

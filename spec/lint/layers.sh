@@ -54,7 +54,7 @@ bare $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host
 # ---- Lua: a module requires its own layer and what stands to its left
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }
 check='check time'
-middle='catalog client connection endpoint kinds normalize posting producing rotation rules secret sinks task store transfer ledger runner'
+middle='catalog client connection endpoint kinds normalize posting producing rotation rules secret sigma sinks task store transfer ledger runner'
 upper='init pipeline ruletest simulator'
 requires() { # requires MODULES LAYERS WHAT
   files=$(lua_in $1)
@@ -63,7 +63,8 @@ requires() { # requires MODULES LAYERS WHAT
   grep -HnoE "require *\(? *[\"']defendis\.[a-z0-9_.]*" $files | grep -Ev "[\"']defendis\.($names)([.].*)?$" | say "$3"
 }
 requires "$check" "$check" "this layer requires $check only"
-requires 'rules normalize' "$check rules normalize" 'rules and normalize run without the core: they require check, time and each other only'
+requires 'rules normalize sigma' "$check rules normalize sigma" 'rules, sigma and normalize run without the core: they require check, time and each other only'
+requires 'sigma' "$check normalize sigma" 'sigma does not use the rules'
 requires 'normalize' "$check normalize" 'normalize does not use the rules'
 requires "$middle" "core $check $middle" "this layer requires core, $check, $middle only"
 requires "$upper" "core $check $middle $upper" 'only the command line may require the command line'

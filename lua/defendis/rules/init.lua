@@ -7,7 +7,7 @@
 --            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
--- what sandbox.lua lists and nothing else. A fault anywhere refuses the whole set: nil and an error of kind "config"
+-- what sandbox.lua lists and nothing else; `*.yml` are Sigma files (../sigma), for which logsource{...} may name datasets. A fault anywhere refuses the whole set: nil and an error of kind "config"
 -- whose message is one line, `file:line: what`. How a set works: set.lua. How its tests run: defendis.ruletest.
 local check = require "defendis.check"
 local normalizer = require "defendis.normalize.normalizer"
@@ -17,10 +17,11 @@ local locate = require "defendis.rules.locate"
 local rule = require "defendis.rules.rule"
 local sandbox = require "defendis.rules.sandbox"
 local set = require "defendis.rules.set"
+local sigma = require "defendis.sigma"
 
 local rules = {}
 
-local KINDS = { normalizer = normalizer, rule = rule, correlation = correlation }
+local KINDS = { normalizer = normalizer, rule = rule, correlation = correlation, logsource = {} }
 local definition_mt = { __name = "defendis.definition", __metatable = false }
 
 -- Faults travel by error() inside this file only; rules.load turns them into nil, err.
@@ -29,7 +30,7 @@ local function refuse(file, line, message)
 end
 
 local function refuse_definition(def, message, path)
-  local line = path and locate.line(def.text, def.line, def.kind, path) or def.line
+  local line = path and (def.locate and def.locate(path) or not def.locate and locate.line(def.text, def.line, def.kind, path)) or def.line
   refuse(def.file, line, check.describe(message, path))
 end
 
@@ -73,6 +74,7 @@ local function collect(source, made, returned, into)
 end
 
 local function read(source, host, into)
+  if sigma.is(source.name) then return sigma.read(source, host, refuse, into) end
   local made = { list = {}, by_object = {} }
   local chunk, message = load(source.text, "@" .. source.name, "t", sandbox.new(constructors(source, made), host))
   if not chunk then
@@ -88,6 +90,7 @@ local function compile(def, host)
   if message then refuse_definition(def, message, path) end
   def.id = def.options.id
   def.compiled = KINDS[def.kind].compile(def.options, host.null)
+  if def.sigma then def.compiled.where = ("%s:%d"):format(def.file, def.line) end
   if def.compiled.tags then def.compiled.tags = host.array{ table.unpack(def.compiled.tags) } end
 end
 
@@ -124,7 +127,8 @@ local function link(def, names)
   end
 end
 
-local function assemble(defs, host)
+local function assemble(all, host)
+  local defs, filters = sigma.resolve(all, refuse, refuse_definition)
   local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs }
   local by_dataset, names, normalizer_ids = {}, {}, {}
   for _, def in ipairs(defs) do
@@ -141,6 +145,7 @@ local function assemble(defs, host)
       if def.kind == "rule" then table.insert(parts.rules, def.compiled) end
     end
   end
+  sigma.apply(filters, names, refuse)
   for _, def in ipairs(defs) do
     if def.kind == "correlation" then link(def, names) end
   end
