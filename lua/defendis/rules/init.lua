@@ -129,7 +129,7 @@ end
 
 local function assemble(all, host)
   local defs, filters = sigma.resolve(all, refuse, refuse_definition)
-  local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs }
+  local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs, filters = filters }
   local by_dataset, names, normalizer_ids = {}, {}, {}
   for _, def in ipairs(defs) do
     compile(def, host)

@@ -2,6 +2,7 @@
 --
 --   sigma.is(name) -> whether a file of that name is one
 --   sigma.read(source, host, refuse, into): appends the definitions of source { name, text }; see document.lua
+--   sigma.inspect(source, host) -> definitions, errors of the documents that are refused
 --   sigma.resolve(definitions, refuse, refuse_definition) -> those of them that rules.load goes on with, and the filters
 --     gives each Sigma rule its dataset: product: defendis, service: DATASET; or what logsource{...} in a rule file says
 --   sigma.apply(filters, names, refuse): puts filters in front of compiled rules; names: id or name -> definition
@@ -23,6 +24,25 @@ function sigma.read(source, host, refuse, into)
   if #documents == 0 then fail(1, "there is no document in it") end
   local context = { host = host, null = host.null, marks = marks, file = source.name, fail = fail }
   for _, d in ipairs(documents) do into[#into + 1] = document.read(d.value, d.line, context) end
+end
+
+--- As read, but goes on behind a document that is refused. Returns definitions and errors.
+function sigma.inspect(source, host)
+  local function fail(line, message)
+    error(check.error("config", ("%s:%d: %s"):format(source.name, line, message), { file = source.name, line = line }), 0)
+  end
+  local out, errors = {}, {}
+  local function try(f, ...)
+    local ok, result, marks = pcall(f, ...)
+    if ok then return result, marks end
+    if type(result) ~= "table" then error(result, 0) end
+    errors[#errors + 1] = result
+  end
+  local documents, marks = try(yaml.documents, source.text, host.null, fail)
+  local context = { host = host, null = host.null, marks = marks, file = source.name, fail = fail }
+  for _, d in ipairs(documents or {}) do out[#out + 1] = try(document.read, d.value, d.line, context) end
+  if documents and #documents == 0 then try(fail, 1, "there is no document in it") end
+  return out, errors
 end
 
 -- What is wrong with the options of a logsource{...}.
