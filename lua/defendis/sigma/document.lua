@@ -68,8 +68,8 @@ local function options_of(doc, context)
   o.level = o.level or LEVEL_DEFAULT
   o.date, o.modified = given(doc, "date", context), given(doc, "modified", context)
   o.tags = plain(given(doc, "tags", context), context)
-  o.references = plain(listed(given(doc, "references", context) or given(doc, "reference", context)), context)
-  o.falsepositives = plain(listed(given(doc, "falsepositives", context)), context)
+  o.references = listed(plain(given(doc, "references", context) or given(doc, "reference", context), context))
+  o.falsepositives = listed(plain(given(doc, "falsepositives", context), context))
   o.tests = plain(given(doc, "tests", context), context)
   return o
 end
@@ -115,7 +115,7 @@ local function locator(doc, nested, context)
 end
 
 local function span(v, fail)
-  local n, unit = type(v) == "string" and v:match("^(%d+)([smhdwMy])$")
+  local n, unit = tostring(v):match("^(%d+)([smhdwMy])$")
   if not n then fail(("a span such as 15m, 24h or 30d expected, got %s"):format(tostring(v))) end
   return SECONDS[unit] and ("%ds"):format(tonumber(n) * SECONDS[unit]) or v
 end

@@ -136,7 +136,8 @@ local function regular(m, v, context)
 end
 
 local function network(v, context)
-  local net, problem = type(v) == "string" and cidr.network(v)
+  local net, problem
+  if type(v) == "string" then net, problem = cidr.network(v) end
   if not net then context.fail(('"%s" is no network such as 10.0.0.0/8%s'):format(tostring(v), problem and ", " .. problem or "")) end
   return function(x) return type(x) == "string" and cidr.contains(net, x) end
 end
