@@ -33,7 +33,8 @@ describe("the command line", function()
   end)
 
   it("has a help for each command that names its options", function()
-    local expected = { health = "%-%-api%-key%-file", call = "%-%-paginate", catalog = "%-%-json", fetch = "%-%-limit", ingest = "pipeline", import = "sigma",
+    local expected = { health = "%-%-api%-key%-file", call = "%-%-paginate", catalog = "%-%-json", fetch = "%-%-limit",
+      ingest = "pipeline", import = "sigma",
       run = "%-%-timeout", test = "%-%-junit", state = "reset", ledger = "verify", simulate = "%-%-fault" }
     for name, option in pairs(expected) do
       local r = run.defendis(name .. " --help")

@@ -46,7 +46,8 @@ describe("a condition", function()
   -- condition, and what the message says
   local REFUSED = {
     { "a and", "the condition ends too early" }, { "''", "the condition is empty" }, { "a b", '"b" is not expected here' },
-    { "(a", 'a "%)" is missing' }, { "a)", '"%)" is not expected here' }, { "nope", 'unknown search "nope"' }, { "x_3", 'nearest search "x_1"' },
+    { "(a", 'a "%)" is missing' }, { "a)", '"%)" is not expected here' }, { "nope", 'unknown search "nope"' }, { "x_3",
+      'nearest search "x_1"' },
     { "2 of x_*", '"2 of" is not supported' }, { "1 of z*", 'no search is meant by "z%*"' }, { "1 of", "ends too early" },
     { "all of (a)", "followed by them or a name" },
     { "a | count() > 5", "an aggregation of old rules, write a document with correlation" }, { "a & b", '"&" is no part of a condition' },

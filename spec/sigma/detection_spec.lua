@@ -51,9 +51,11 @@ local SEARCHES = {
   { "lte", "f|lte: 3", { 3, 2 }, { 3.1 } },
   { "gt", "f|gt: 3", { 4, "10" }, { 3, "3", "0x10" } },
   { "gte", "f|gte: 2.5", { 2.5, 3 }, { 2.4 } },
-  { "cidr, IPv4", "f|cidr: 10.8.0.0/13", { "10.8.0.1", "10.15.255.255", "::ffff:10.9.0.1" }, { "10.16.0.0", "10.7.255.255", "x", "10.8.0", 10 } },
+  { "cidr, IPv4", "f|cidr: 10.8.0.0/13", { "10.8.0.1", "10.15.255.255", "::ffff:10.9.0.1" }, { "10.16.0.0", "10.7.255.255", "x", "10.8.0",
+    10 } },
   { "cidr, IPv6", "f|cidr: '2001:db8::/33'", { "2001:db8::1", "2001:DB8:7fff::" }, { "2001:db8:8000::", "2001:db9::", "10.0.0.1" } },
-  { "cidr, one address and one of several", "f|cidr: [192.0.2.7, '::1/128', 0.0.0.0/32]", { "192.0.2.7", "::1", "0.0.0.0" }, { "192.0.2.8", "::2" } },
+  { "cidr, one address and one of several", "f|cidr: [192.0.2.7, '::1/128', 0.0.0.0/32]", { "192.0.2.7", "::1", "0.0.0.0" },
+    { "192.0.2.8", "::2" } },
   { "base64", "f|base64|contains: 'pass word'", { "xxcGFzcyB3b3Jkxx" }, { "pass word" } },
   { "base64 of one and two bytes over", "f|base64: [a, ab]", { "YQ==", "YWI=" }, { "YQ", "a" } },
   { "base64offset finds the text at any place", "f|base64offset|contains: secret",
@@ -135,12 +137,13 @@ describe("a search of a detection", function()
   end)
 
   it("leaves no garbage behind for values that were seen", function()
-    local set = assert(h.load{ h.rule("a: {f|contains: [x, y], g.h|startswith: 'Q', n|gt: 3}\nb: {f: [u, v, w]}\ncondition: a and not 1 of b*\n") })
-    local match, record = set.by_id.r.match, { f = "a long text with an X in it, longer than what Lua interns", g = { h = "qqq" }, n = 5 }
-    assert.is_true(match(record))
+    local set = assert(h.load{ h.rule("a: {f|contains: [x, y], g.h|startswith: 'Q', n|gt: 3}\n"
+      .. "b: {f: [u, v, w]}\ncondition: a and not 1 of b*\n") })
+    local match, seen = set.by_id.r.match, { f = "a long text with an X in it, longer than what Lua interns", g = { h = "qqq" }, n = 5 }
+    assert.is_true(match(seen))
     collectgarbage("stop")
     local before = collectgarbage("count")
-    for _ = 1, 1000 do match(record) end
+    for _ = 1, 1000 do match(seen) end
     local gained = collectgarbage("count") - before
     collectgarbage("restart")
     assert.is_true(gained < 1, gained)

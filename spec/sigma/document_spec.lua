@@ -61,9 +61,10 @@ custom_of_ours: {a: 1}
     local function lua(fields) return "return logsource{ " .. fields .. " }" end
     local rule = "title: T\nid: r\nlogsource: {product: windows, service: security, category: logon, definition: any}\n" .. SEARCH
     assert.equal("x", assert(h.load{ rule, lua 'product = "windows", service = "security", dataset = "x"' }).by_id.r.dataset)
-    assert.equal("x", assert(h.load{ lua 'category = "logon", dataset = "x"', lua 'product = "windows", dataset = "y"', rule }).by_id.r.dataset)
-    assert.equal('a.yml:3: field "logsource": no dataset is known for "product: windows, category: logon, service: security"; write product: '
-      .. "defendis and service: DATASET, or say it in a rule file: return logsource{ ..., dataset = ... }", h.refused(rule))
+    assert.equal("x", assert(h.load{ lua 'category = "logon", dataset = "x"', lua 'product = "windows", dataset = "y"',
+      rule }).by_id.r.dataset)
+    assert.equal('a.yml:3: field "logsource": no dataset is known for "product: windows, category: logon, service: security"; '
+      .. "write product: defendis and service: DATASET, or say it in a rule file: return logsource{ ..., dataset = ... }", h.refused(rule))
     assert.matches("^a.yml:3: ", h.refused(rule, lua 'product = "linux", dataset = "x"'))
     assert.equal('b.lua:1: missing required field "dataset"', h.refused(rule, lua 'product = "windows"'))
     assert.equal("b.lua:1: one of product, category, service is needed", h.refused(rule, lua 'dataset = "x"'))
@@ -71,11 +72,14 @@ custom_of_ours: {a: 1}
 
   -- text, what is said
   for _, case in ipairs{
-    { "id: x\n" .. SOURCE .. SEARCH, 'a.yml:1: missing required field "title"' }, { "title: 5\n" .. SOURCE .. SEARCH, 'a.yml:1: field "title": a text expected' },
+    { "id: x\n" .. SOURCE .. SEARCH, 'a.yml:1: missing required field "title"' }, { "title: 5\n" .. SOURCE .. SEARCH,
+      'a.yml:1: field "title": a text expected' },
     { "title: T\nlevle: high\n" .. SOURCE .. SEARCH, 'a.yml:2: unknown key "levle", nearest key "level"' },
-    { "title: T\nlevel: hihg\n" .. SOURCE .. SEARCH, 'a.yml:2: field "level": one of informational, low, medium, high, critical expected, got "hihg", nearest "high"' },
+    { "title: T\nlevel: hihg\n" .. SOURCE .. SEARCH,
+      'a.yml:2: field "level": one of informational, low, medium, high, critical expected, got "hihg", nearest "high"' },
     { "title: T\n" .. SOURCE .. SEARCH .. "tags:\n  - a\n  - 5\n", 'a.yml:8: field "tags[2]": a string expected, got a number' },
-    { "title: T\n" .. SEARCH, 'a.yml:1: missing required field "logsource"' }, { "title: T\nlogsource: d\n" .. SEARCH, 'a.yml:2: field "logsource": a map expected' },
+    { "title: T\n" .. SEARCH, 'a.yml:1: missing required field "logsource"' }, { "title: T\nlogsource: d\n" .. SEARCH,
+      'a.yml:2: field "logsource": a map expected' },
     { "title: T\nlogsource: {produkt: defendis}\n" .. SEARCH, 'a.yml:2: field "logsource": unknown key "produkt", nearest key "product"' },
     { "title: T\n" .. SOURCE, 'a.yml:1: missing required field "detection", "correlation" or "filter"' },
     { "title: T\n" .. SOURCE .. "detection: x\n", 'a.yml:3: field "detection": a map expected' },
@@ -83,7 +87,8 @@ custom_of_ours: {a: 1}
     { "- a\n", "a.yml:1: a Sigma document is a map" }, { "", "a.yml:1: there is no document in it" },
     { RULE .. "---\n" .. RULE, 'a.yml:11: field "id": "r1" is already used at a.yml:1' },
     { RULE .. "correlation: {}\n", "a.yml:1: a document has one of detection, correlation and filter, not detection and correlation" },
-    { "title: T\n" .. SOURCE .. SEARCH .. "tests: [{name: a, match: 5, record: {}}]\n", 'a.yml:6: field "tests[1].match": a boolean expected, got a number' },
+    { "title: T\n" .. SOURCE .. SEARCH .. "tests: [{name: a, match: 5, record: {}}]\n",
+      'a.yml:6: field "tests[1].match": a boolean expected, got a number' },
   } do
     it("is refused with file and line: " .. case[2], function() assert.equal(case[2], h.refused(case[1])) end)
   end
@@ -91,7 +96,8 @@ end)
 
 describe("a Sigma correlation", function()
   it("counts what Sigma rules and rules in Lua matched, wherever they stand", function()
-    local set = assert(h.load{ correlation((COUNT:gsub("%[first%]", "[first, lua_rule]"))), RULE, [[return rule{ id = "l", name = "lua_rule", title = "L", level = "low",
+    local set = assert(h.load{ correlation((COUNT:gsub("%[first%]", "[first, lua_rule]"))), RULE,
+      [[return rule{ id = "l", name = "lua_rule", title = "L", level = "low",
       dataset = "d", match = function(r) return r.lua end }]] })
     assert.is_false(set.by_id.r1.alerts)
     local events = {}
@@ -115,11 +121,14 @@ describe("a Sigma correlation", function()
       assert(not h.load{ text and correlation(text, top), RULE })
       return options
     end
-    local o = read("type: temporal\nrules:\n  - first\n  - second\ngroup-by: [u]\ntimespan: 1M\naliases:\n  u: {first: a.b, second: c}\ncondition: first and not second\n",
+    local o = read("type: temporal\nrules:\n  - first\n  - second\ngroup-by: [u]\n"
+      .. "timespan: 1M\naliases:\n  u: {first: a.b, second: c}\ncondition: first and not second\n",
       "level: high\ngenerate: true\n")
-    assert.same({ id = "c", title = "C", level = "high", type = "temporal", rules = { "first", "second" }, group_by = { "u" }, timespan = "2629746s",
+    assert.same({ id = "c", title = "C", level = "high", type = "temporal", rules = { "first", "second" }, group_by = { "u" },
+      timespan = "2629746s",
       aliases = { u = { first = "a.b", second = "c" } }, condition = "first and not second", generate = true }, o)
-    o = read("type: value_percentile\nrules: first\ntimespan: 2y\ncondition: {field: f, percentile: 95, gt: 1.5, lte: 7}\ngenerate: false\n")
+    o = read("type: value_percentile\nrules: first\ntimespan: 2y\n"
+      .. "condition: {field: f, percentile: 95, gt: 1.5, lte: 7}\ngenerate: false\n")
     assert.same({ { "first" }, {}, "63113904s", { field = "f", percentile = 95, gt = 1.5, lte = 7 }, false, "medium" },
       { o.rules, o.group_by, o.timespan, o.condition, o.generate, o.level })
   end)
@@ -145,7 +154,8 @@ end)
 
 describe("a Sigma filter", function()
   local function filter(rules, lines, more)
-    return "title: F\n" .. (more or "") .. "filter:\n  rules: " .. rules .. "\n  " .. (lines or "own: {user: admin}\ncondition: not own\n"):gsub("\n(.)", "\n  %1") .. SOURCE
+    return "title: F\n" .. (more or "") .. "filter:\n  rules: " .. rules .. "\n  " .. (lines
+      or "own: {user: admin}\ncondition: not own\n"):gsub("\n(.)", "\n  %1") .. SOURCE
   end
 
   it("takes records out of the rules that it names, by id or name, in YAML and in Lua, and of no others", function()
@@ -166,11 +176,13 @@ describe("a Sigma filter", function()
   for _, case in ipairs{
     { filter "[frist]", 'a.yml:3: field "filter.rules": unknown rule "frist", nearest rule "first"' },
     { filter "\n    - first\n    - c", 'a.yml:5: field "filter.rules": "c" is a correlation, not a rule' },
-    { filter "[]", 'a.yml:3: field "filter.rules": names of rules expected' }, { filter("[first]", "condition: not own\n"), "a.yml:3: no search is given" },
+    { filter "[]", 'a.yml:3: field "filter.rules": names of rules expected' }, { filter("[first]", "condition: not own\n"),
+      "a.yml:3: no search is given" },
     { filter("[first]", nil, "level: low\n"), 'a.yml:2: field "level": a filter has none' },
     { filter("[first]"):gsub("service: d", "service: e"),
       'a.yml:3: field "filter.rules": the logsource of the filter is e, of "first" it is d' },
-    { filter("[first]", "own|x: {a|wide: b}\ncondition: not own\n"), 'a.yml:4: field "a|wide": the modifier wide is not supported: no text of a record is UTF-16' },
+    { filter("[first]", "own|x: {a|wide: b}\ncondition: not own\n"),
+      'a.yml:4: field "a|wide": the modifier wide is not supported: no text of a record is UTF-16' },
   } do
     it("is refused with its line: " .. case[2], function()
       assert.equal(case[2], h.refused(case[1], RULE, correlation(COUNT)))

@@ -53,7 +53,8 @@ describe("defendis import sigma", function()
 
   it("names a reference that leads nowhere, a dataset that is none, and YAML that is none", function()
     assert.same({ 2, 'defendis: a.yml:14: field "rules[1]": unknown rule "stealr", nearest rule "stealer"\n' },
-      { (function() local code, _, err = import((GOOD:gsub("rules: %[stealer%], group", "rules: [stealr], group"))) return code, err end)() })
+      { (function() local code, _, err = import((GOOD:gsub("rules: %[stealer%], group", "rules: [stealr], group"))) return code,
+        err end)() })
     local code, _, err = import((GOOD:gsub("dataleaks.credentials", "dataleaks.credential")))
     assert.equal(2, code)
     assert.matches('^defendis: a.yml:6: unknown dataset "dataleaks.credential", nearest dataset "dataleaks.credentials"\n$', err)

@@ -42,7 +42,8 @@ local SEARCHES = {
   { "f: '" .. ("?"):rep(101) .. "'", 6, "more than 100 times ?" },
   { "'|startswith': x", 6, "the modifier startswith is not for keywords" },
   { "'|all': ['']", 6, "keywords: a keyword is empty" },
-  { "f|re: '(a|b)+'", 6, NEEDS_PCRE }, { "f|re: 'a{2}'", 6, NEEDS_PCRE }, { "f|re: '(?=a)b'", 6, NEEDS_PCRE }, { "f|re: '\\bfoo'", 6, NEEDS_PCRE },
+  { "f|re: '(a|b)+'", 6, NEEDS_PCRE }, { "f|re: 'a{2}'", 6, NEEDS_PCRE }, { "f|re: '(?=a)b'", 6, NEEDS_PCRE }, { "f|re: '\\bfoo'", 6,
+    NEEDS_PCRE },
   { "f|re: '[[:alpha:]]'", 6, NEEDS_PCRE }, { "f|re|m: '^a'", 6, NEEDS_PCRE }, { "f|re: '.*a.*b.*c.*d'", 6, NEEDS_PCRE },
   { "f|re: 'a++'", 6, NEEDS_PCRE }, { "f|re: '[a-'", 6, NEEDS_PCRE }, { "f|re|i: 'é'", 6, NEEDS_PCRE }, { "f|re: '\\x41'", 6, NEEDS_PCRE },
 }
@@ -58,8 +59,10 @@ describe("a search that cannot be honoured", function()
   -- lines of the detection behind line 4
   for _, case in ipairs{
     { "s: {}\ncondition: s", 5, "an empty map says nothing" }, { "s: []\ncondition: s", 5, "an empty list says nothing" },
-    { "s: [[a]]\ncondition: s", 5, "a list inside of a list has no meaning" }, { "s:\n  - a: 1\n  - ''\ncondition: s", 7, "a keyword is empty" },
-    { "s: true\ncondition: s", 5, "keywords: a keyword is a text" }, { "s: {a: 1}\ntimeframe: 5m\ncondition: s", 6, "timeframe is of old rules" },
+    { "s: [[a]]\ncondition: s", 5, "a list inside of a list has no meaning" }, { "s:\n  - a: 1\n  - ''\ncondition: s", 7,
+      "a keyword is empty" },
+    { "s: true\ncondition: s", 5, "keywords: a keyword is a text" }, { "s: {a: 1}\ntimeframe: 5m\ncondition: s", 6,
+      "timeframe is of old rules" },
     { "condition: s", 5, "no search is given" } } do
     it("is refused: " .. case[1]:gsub("\n", " "), function()
       local message = h.refused(h.rule(case[1] .. "\n"))
@@ -71,7 +74,8 @@ end)
 describe("a regular expression", function()
   -- search, what fits, what does not
   for _, case in ipairs{
-    { "f|re: '^[a-z]+@acme\\.example$'", { "eve@acme.example", "eve@acme.example\n" }, { "Eve@acme.example", "eve@acmexexample", "eve@acme.example.org" } },
+    { "f|re: '^[a-z]+@acme\\.example$'", { "eve@acme.example", "eve@acme.example\n" }, { "Eve@acme.example", "eve@acmexexample",
+      "eve@acme.example.org" } },
     { "f|re|i: '^ab[c-e]d'", { "ABCD", "abed" }, { "abfd" } },
     { "f|re: '(?i)foo'", { "xFOOx" }, { "fo" } },
     { "f|re: 'foo|^bar$|b[|]z'", { "xfoox", "bar", "b|z" }, { "xbar", "bz" } },

@@ -30,10 +30,12 @@ describe("a YAML stream", function()
   end)
 
   -- text of a value -> what it is
-  for text, value in pairs{ ["yes"] = "yes", no = "no", on = "on", ["true"] = true, FALSE = false, ["'true'"] = "true", ["~"] = null, ["null"] = null,
+  for text, value in pairs{ ["yes"] = "yes", no = "no", on = "on", ["true"] = true, FALSE = false, ["'true'"] = "true", ["~"] = null,
+    ["null"] = null,
     [""] = null, ["'null'"] = "null", ["12"] = 12, ["-7"] = -7, ["0x1F"] = 31, ["0"] = 0, ["1.5"] = 1.5, [".5"] = 0.5, ["'0123'"] = "0123",
     ["2026-01-05"] = "2026-01-05", ["1.2.3.4"] = "1.2.3.4", ["12::30"] = "12::30", ["12:75"] = "12:75", ["1a"] = "1a", ["!!str 5"] = "5",
-    ["'1e5'"] = "1e5", ["-"] = { null }, ["*.txt"] = false, ["'*'"] = "*", [".git"] = ".git", ["..."] = null, ["|\n  two\n  lines"] = "two\nlines\n",
+    ["'1e5'"] = "1e5", ["-"] = { null }, ["*.txt"] = false, ["'*'"] = "*", [".git"] = ".git", ["..."] = null,
+      ["|\n  two\n  lines"] = "two\nlines\n",
     ["fe80::1"] = "fe80::1", ["+"] = "+", ["1.5e+3"] = 1500.0 } do
     if text ~= "*.txt" then
       it("reads " .. text:gsub("\n", " ") .. " as people mean it", function()
@@ -45,7 +47,8 @@ describe("a YAML stream", function()
   end
 
   -- what the two versions of YAML read as different things
-  for _, text in ipairs{ "0123", "-007", "1_000", "1_0.5", "10:30", "10:22:33:44:55:59", "1e5", "12e4", "1.5e3", "0o17", "0b101", "0x1_F" } do
+  for _, text in ipairs{ "0123", "-007", "1_000", "1_0.5", "10:30", "10:22:33:44:55:59", "1e5", "12e4", "1.5e3", "0o17", "0b101",
+    "0x1_F" } do
     it("refuses " .. text .. " unless it is in quotes", function()
       local message, line = refused("a: 1\nv: " .. text .. "\n")
       assert.equal(('"%s" is read differently by YAML 1.1 and 1.2, write it in quotes'):format(text), message)
@@ -61,7 +64,8 @@ describe("a YAML stream", function()
     { "a:\n  - !!python/object:os.system x\n", 2, "the tag tag:yaml.org,2002:python/object:os.system is not supported" },
     { "a: !!set {x}\n", 1, "the tag tag:yaml.org,2002:set is not supported" }, { "? [a]\n: 1\n", 1, "a key is a text" },
     { "a: *nope\n", 1, "*nope names no anchor before it" }, { "a: &x [1, *x]\n", 1, "*x stands inside what it names" },
-    { "a: [1\nb: 2\n", 2, "YAML: did not find expected" }, { "a: 1\n\tb: 2\n", 2, "YAML: found" }, { "a: 1\nb: \1\n", 2, "a control character" },
+    { "a: [1\nb: 2\n", 2, "YAML: did not find expected" }, { "a: 1\n\tb: 2\n", 2, "YAML: found" }, { "a: 1\nb: \1\n", 2,
+      "a control character" },
     { "a: \255\n", 1, "not UTF-8" }, { "\255\254a\0:\0", 1, "not UTF-8" } } do
     it("is refused with its line: " .. case[3], function()
       local message, line = refused(case[1])
@@ -78,7 +82,8 @@ describe("a YAML stream", function()
 
   it("refuses aliases that blow up, however few bytes they are", function()
     local lines = { "a0: &a0 [x, x, x, x, x, x, x, x, x, x]" }
-    for i = 1, 9 do lines[i + 1] = ("a%d: &a%d [%s]"):format(i, i, ("*a%d, "):rep(10):format(i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1)) end
+    for i = 1, 9 do lines[i + 1] = ("a%d: &a%d [%s]"):format(i, i, ("*a%d, "):rep(10):format(i - 1, i - 1, i - 1, i - 1, i - 1, i - 1,
+      i - 1, i - 1, i - 1, i - 1)) end
     local message, line = refused(table.concat(lines, "\n"))
     assert.equal("more than 100000 nodes in one document, aliases written out", message)
     assert.equal(5, line)

@@ -104,7 +104,8 @@ local function copy(sources, folder)
     local f, problem = io.open(folder .. "/" .. name, "wb")
     if not f then return nil, check.error("config", "cannot write " .. problem) end
     local written, fault = f:write(text)
-    if f:close() == nil or not written then return nil, check.error("config", ("cannot write %s/%s: %s"):format(folder, name, tostring(fault))) end
+    if f:close() == nil or not written then return nil, check.error("config", ("cannot write %s/%s: %s"):format(folder, name,
+      tostring(fault))) end
   end
   return true
 end

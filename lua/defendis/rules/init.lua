@@ -6,9 +6,10 @@
 --            array  = function(t) -> t, marked as a JSON array,
 --            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional) }
 --
--- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
--- what sandbox.lua lists and nothing else; `*.yml` are Sigma files (../sigma), for which logsource{...} may name datasets. A fault anywhere refuses the whole set: nil and an error of kind "config"
--- whose message is one line, `file:line: what`. How a set works: set.lua. How its tests run: defendis.ruletest.
+-- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}, logsource{...}; it
+-- sees what sandbox.lua lists and nothing else. `*.yml` are Sigma files (../sigma), and logsource{...} names their datasets.
+-- A fault anywhere refuses the whole set: nil and an error of kind "config" whose message is one line, `file:line: what`.
+-- How a set works: set.lua. How its tests run: defendis.ruletest.
 local check = require "defendis.check"
 local normalizer = require "defendis.normalize.normalizer"
 local correlation = require "defendis.rules.correlation"

@@ -76,7 +76,7 @@ end
 
 -- Many texts without wildcards are one look into a table.
 local function one_of(m, values)
-  if m.all or m.last and not (m.last == "cased") or #values < 3 then return nil end
+  if m.all or (m.last or "cased") ~= "cased" or #values < 3 then return nil end
   local wanted = {}
   for _, v in ipairs(values) do
     if type(v) ~= "string" and type(v) ~= "number" then return nil end
@@ -176,7 +176,8 @@ end
 --- @param skip names in `def` that are no searches, beside condition
 function detection.compile(def, context, skip)
   local mark = context.marks[def]
-  if def.timeframe ~= nil then context.fail(mark.lines.timeframe, "timeframe is of old rules, write a document with correlation: instead") end
+  if def.timeframe ~= nil then context.fail(mark.lines.timeframe,
+    "timeframe is of old rules, write a document with correlation: instead") end
   local searches, names = {}, {}
   for _, name in ipairs(mark.keys) do
     if name ~= "condition" and not (skip and skip[name]) then

@@ -149,7 +149,8 @@ function yaml.documents(text, null, fail)
   local next_event = parser(text)
   while true do
     local ok, e = pcall(next_event)
-    if not ok then fail(tonumber(tostring(e):match("line: (%d+)")) or 1, "YAML: " .. tostring(e):match("^[^\n]*"):gsub(" at document: .*", "")) end
+    if not ok then fail(tonumber(tostring(e):match("line: (%d+)")) or 1, "YAML: " .. tostring(e):match("^[^\n]*"):gsub(" at document: .*",
+      "")) end
     if not e or e.type == "STREAM_END" then break end
     if e.type == "DOCUMENT_START" then
       reader = setmetatable({ stack = {}, anchors = {}, nodes = 0, null = null, fail = fail, marks = marks }, Reader)
