@@ -173,6 +173,15 @@ describe("a Sigma filter", function()
     assert.same({ true, false, true }, hits{ hit = 1, user = null })
   end)
 
+  it("takes records out of any rule of its dataset", function()
+    local other = "---\ntitle: O\nid: o\nlogsource: {product: defendis, service: e}\n" .. SEARCH
+    local set = assert(h.load{ filter "any", RULE .. "---\n" .. SECOND .. other })
+    local record = { hit = 1, second = 1, user = "admin" }
+    assert.same({ false, false, true }, { set.by_id.r1.match(record), set.by_id.r2.match(record), set.by_id.o.match(record) })
+    record.user = "eve"
+    assert.same({ true, true, true }, { set.by_id.r1.match(record), set.by_id.r2.match(record), set.by_id.o.match(record) })
+  end)
+
   for _, case in ipairs{
     { filter "[frist]", 'a.yml:3: field "filter.rules": unknown rule "frist", nearest rule "first"' },
     { filter "\n    - first\n    - c", 'a.yml:5: field "filter.rules": "c" is a correlation, not a rule' },

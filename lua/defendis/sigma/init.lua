@@ -116,11 +116,23 @@ local function target_of(filter, i, names, refuse)
   return def.compiled
 end
 
+-- The compiled rules of a filter; `any` is all of its dataset.
+local function targets_of(filter, names, refuse)
+  local out = {}
+  if #filter.names == 1 and filter.names[1] == "any" and not names.any then
+    for _, def in pairs(names) do
+      if def.kind == "rule" and def.compiled.dataset == filter.options.dataset then out[#out + 1] = def.compiled end
+    end
+    return out
+  end
+  for i in ipairs(filter.names) do out[i] = target_of(filter, i, names, refuse) end
+  return out
+end
+
 function sigma.apply(filters, names, refuse)
   for _, filter in ipairs(filters) do
     local done = {}
-    for i in ipairs(filter.names) do
-      local rule = target_of(filter, i, names, refuse)
+    for _, rule in ipairs(targets_of(filter, names, refuse)) do
       if not done[rule] then rule.match = filtered(rule.match, filter.test) end
       done[rule] = true
     end
