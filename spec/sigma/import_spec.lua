@@ -142,6 +142,17 @@ describe("a pipeline with Sigma files", function()
     assert.equal(0, (p:verify()))
   end)
 
+  it("finds something with each of the examples", function()
+    local p = pipelined.new(sim, { ["until"] = '"2026-04-01"', page_size = "100",
+      datasets = '{ "dataleaks.credentials", "dataleaks.documents" }',
+      rules = ('{ "%s/examples/sigma" }'):format(io.popen("pwd"):read("l")) })
+    assert.equal(0, p:ingest().code)
+    local titles = {}
+    for line in io.lines(p.folder .. "/out/findings.jsonl") do titles[cjson.decode(line).title] = true end
+    assert.same({ ["One person in a combo list and in a stealer log within a month"] = true,
+      ["Telling document on an open share"] = true }, titles)
+  end)
+
   it("is refused with the line of the YAML", function()
     local p = pipelined.new(sim, { rules = '{ "a.yml" }' })
     run.write(p.folder .. "/a.yml", (GOOD:gsub("gte: 2", "gtee: 2")))

@@ -45,7 +45,8 @@ local SEARCHES = {
   { "f|re: '(a|b)+'", 6, NEEDS_PCRE }, { "f|re: 'a{2}'", 6, NEEDS_PCRE }, { "f|re: '(?=a)b'", 6, NEEDS_PCRE }, { "f|re: '\\bfoo'", 6,
     NEEDS_PCRE },
   { "f|re: '[[:alpha:]]'", 6, NEEDS_PCRE }, { "f|re|m: '^a'", 6, NEEDS_PCRE }, { "f|re: '.*a.*b.*c.*d'", 6, NEEDS_PCRE },
-  { "f|re: 'a++'", 6, NEEDS_PCRE }, { "f|re: '[a-'", 6, NEEDS_PCRE }, { "f|re|i: 'é'", 6, NEEDS_PCRE }, { "f|re: '\\x41'", 6, NEEDS_PCRE },
+  { "f|re: 'a.?b'", 6, NEEDS_PCRE }, { "f|re: 'a++'", 6, NEEDS_PCRE }, { "f|re: '[a-'", 6, NEEDS_PCRE }, { "f|re|i: 'é'", 6, NEEDS_PCRE },
+    { "f|re: '\\x41'", 6, NEEDS_PCRE },
 }
 
 describe("a search that cannot be honoured", function()

@@ -104,4 +104,12 @@ describe("a YAML stream", function()
     assert.matches("more than 100000 nodes", (refused(("- x\n"):rep(200000))))
     assert.matches("more than 1000000 nodes in one file", (refused((("---\n" .. ("- 1\n"):rep(99000)):rep(11)))))
   end)
+
+  it("says which package is missing", function()
+    local loaded, preload = package.loaded.yaml, package.preload.yaml
+    finally(function() package.loaded.yaml, package.preload.yaml = loaded, preload end)
+    package.loaded.yaml = nil
+    package.preload.yaml = function() error("not here") end
+    assert.equal("YAML is read with the Lua module yaml, install the package lua-yaml", (refused("a: 1\n")))
+  end)
 end)
