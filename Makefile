@@ -8,7 +8,7 @@ LUA     ?= lua5.4
 SPECS   ?= spec
 
 PACKAGES = gcc pkg-config lua5.4 liblua5.4-dev libcurl4-openssl-dev libsqlite3-dev libmicrohttpd-dev libmd-dev \
-           libpcre2-dev libpsl-dev libidn2-dev publicsuffix lua-cjson lua-argparse lua-busted lua-check
+           libpcre2-dev libpsl-dev libidn2-dev publicsuffix lua-cjson lua-argparse lua-yaml lua-busted lua-check
 PKGS     = lua5.4 libcurl sqlite3 libmicrohttpd libmd libpcre2-8 libpsl libidn2
 
 KAFKA := $(shell pkg-config --exists rdkafka && echo -DDF_KAFKA $$(pkg-config --cflags rdkafka)) # the sink, when librdkafka-dev is installed
@@ -76,7 +76,7 @@ $(BIN): $(BUILD)/src/cli/main.o $(LIB)
 
 deps: # prints and asks nothing while all is there
 	@for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || missing=1; done; \
-	[ -d /usr/share/publicsuffix ] && command -v luacheck >/dev/null || missing=1; for m in cjson argparse busted; do $(LUA) -e "require '$$m'" >/dev/null 2>&1 || missing=1; done; \
+	[ -d /usr/share/publicsuffix ] && command -v luacheck >/dev/null || missing=1; for m in cjson argparse yaml busted; do $(LUA) -e "require '$$m'" >/dev/null 2>&1 || missing=1; done; \
 	[ -z "$$missing" ] || { command -v apt-get >/dev/null || { echo "install these first (Debian names): $(PACKAGES)" >&2; exit 1; }; \
 	s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq $(PACKAGES) >/dev/null; }
 

@@ -9,6 +9,7 @@ local COMMANDS = {
   { "fetch", "records of one dataset as JSON lines" },
   { "ingest", "run a pipeline incrementally" },
   { "run", "run a playbook in the sandbox" },
+  { "import", "check rules of other formats, and take them over" },
   { "test", "the tests inside rule files" },
   { "lint", "what is wrong with rule files, or may be" },
   { "replay", "rules on recorded records, and what others would find" },

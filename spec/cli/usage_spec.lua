@@ -25,7 +25,7 @@ describe("the command line", function()
     assert.matches("^Usage: defendis", r.err)
     r = run.defendis("--help")
     assert.same({ 0, "" }, { r.code, r.err })
-    for _, name in ipairs{ "health", "call", "catalog", "fetch", "ingest", "run", "test", "state", "ledger", "simulate" } do
+    for _, name in ipairs{ "health", "call", "catalog", "fetch", "ingest", "import", "run", "test", "state", "ledger", "simulate" } do
       assert.matches("\n   " .. name .. " ", r.out)
     end
     assert.matches("Exit codes: 0 done, 1 ", r.out)
@@ -33,7 +33,8 @@ describe("the command line", function()
   end)
 
   it("has a help for each command that names its options", function()
-    local expected = { health = "%-%-api%-key%-file", call = "%-%-paginate", catalog = "%-%-json", fetch = "%-%-limit", ingest = "pipeline",
+    local expected = { health = "%-%-api%-key%-file", call = "%-%-paginate", catalog = "%-%-json", fetch = "%-%-limit",
+      ingest = "pipeline", import = "sigma",
       run = "%-%-timeout", test = "%-%-junit", state = "reset", ledger = "verify", simulate = "%-%-fault" }
     for name, option in pairs(expected) do
       local r = run.defendis(name .. " --help")
@@ -45,7 +46,7 @@ describe("the command line", function()
 
   it("names the unknown word, what was probably meant, and where help is", function()
     refuses('unknown command "helth", nearest command "health"; see defendis --help', "helth")
-    refuses('unknown command "frobnicate", known: call, catalog, convert, explain, fetch, health, ingest, ledger, lint, '
+    refuses('unknown command "frobnicate", known: call, catalog, convert, explain, fetch, health, import, ingest, ledger, lint, '
       .. "replay, run, simulate, state, test, validate; see defendis --help", "frobnicate")
     refuses("unknown option '--jsn'; Did you mean '--json'?; see defendis catalog --help", "catalog --jsn")
     refuses("missing argument 'dataset'; see defendis fetch --help", "fetch")

@@ -57,7 +57,7 @@ bare $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host
 # ---- Lua: a module requires its own layer and what stands to its left
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }
 check='check time'
-middle='catalog client connection endpoint helpers kinds normalize posting producing rotation rules secret sensitive sinks task store transfer ledger runner'
+middle='catalog client connection endpoint helpers kinds normalize posting producing rotation rules secret sensitive sigma sinks task store transfer ledger runner'
 upper='init pipeline ruletest simulator replay report lintrules lintfields explain'
 requires() { # requires MODULES LAYERS WHAT
   files=$(lua_in $1)
@@ -67,8 +67,9 @@ requires() { # requires MODULES LAYERS WHAT
 }
 requires "$check" "$check" "this layer requires $check only"
 requires 'helpers' "$check helpers" 'helpers require check, time and each other only'
-requires 'rules normalize' "$check helpers rules normalize" 'rules and normalize run without the core: they require check, time, helpers and each other only'
+requires 'rules normalize sigma' "$check helpers rules normalize sigma" 'rules, sigma and normalize run without the core: they require check, time, helpers and each other only'
 requires 'normalize' "$check helpers normalize" 'normalize does not use the rules'
+requires 'sigma' "$check helpers normalize sigma" 'sigma does not use the rules'
 requires "$middle" "core $check $middle" "this layer requires core, $check, $middle only"
 requires "$upper" "core $check $middle $upper" 'only the command line may require the command line'
 known=$(echo "$check $middle $upper cli" | sed 's/ /|/g')

@@ -102,17 +102,30 @@ local function read(path, most)
   return text
 end
 
---- Rule files as rules.load wants them. paths: files, or folders whose *.lua are taken; folder: what relative ones count from.
+local function is_rule_file(name) return name:find("%.lua$") or name:find("%.ya?ml$") end
+
+-- The rule files in a folder, in order, or nil, err.
+local function list(folder)
+  local out = {}
+  for _, ending in ipairs{ ".lua", ".yml", ".yaml" } do
+    local names, err = core.stream.list(folder, ending)
+    if not names then return nil, check.error("config", "cannot read the rules: " .. err.message) end
+    table.move(names, 1, #names, #out + 1, out)
+  end
+  if #out == 0 then return config("there is no rule file (*.lua, *.yml) in %s", folder) end
+  return out
+end
+
+--- Rule files as rules.load wants them. paths: files, or folders whose *.lua and *.yml are taken; folder: what relative ones count from.
 function file.sources(paths, folder)
   local out = {}
   for _, path in ipairs(paths) do
     local full = path:sub(1, 1) == "/" and path or folder .. path
-    local names = full:find("%.lua$") and { "" } or nil
+    local names = is_rule_file(full) and { "" } or nil
     if not names then
       local err
-      names, err = core.stream.list(full, ".lua")
-      if not names then return nil, check.error("config", "cannot read the rules: " .. err.message) end
-      if #names == 0 then return config("there is no rule file (*.lua) in %s", full) end
+      names, err = list(full)
+      if not names then return nil, err end
       full = full:gsub("/*$", "/")
     end
     for _, name in ipairs(names) do

@@ -14,9 +14,10 @@
 --            sensitive = what rule files see under this name (optional),
 --            example = function(dataset, record) -> the record of a test as the rules get it from the host (optional) }
 --
--- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}; it sees
--- what sandbox.lua lists and nothing else. A fault anywhere refuses the whole set: nil and an error of kind "config"
--- whose message is one line, `file:line: what`. How a set works: set.lua. How its tests run: defendis.ruletest.
+-- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}, logsource{...}; it
+-- sees what sandbox.lua lists and nothing else. `*.yml` are Sigma files (../sigma), and logsource{...} names their datasets.
+-- A fault anywhere refuses the whole set: nil and an error of kind "config" whose message is one line, `file:line: what`.
+-- How a set works: set.lua. How its tests run: defendis.ruletest.
 local check = require "defendis.check"
 local normalizer = require "defendis.normalize.normalizer"
 local correlation = require "defendis.rules.correlation"
@@ -26,10 +27,11 @@ local locate = require "defendis.rules.locate"
 local rule = require "defendis.rules.rule"
 local sandbox = require "defendis.rules.sandbox"
 local set = require "defendis.rules.set"
+local sigma = require "defendis.sigma"
 
 local rules = {}
 
-local KINDS = { normalizer = normalizer, rule = rule, correlation = correlation }
+local KINDS = { normalizer = normalizer, rule = rule, correlation = correlation, logsource = {} }
 local definition_mt = { __name = "defendis.definition", __metatable = false }
 
 -- Faults travel by error() inside this file only; rules.load turns them into nil, err.
@@ -38,7 +40,7 @@ local function refuse(file, line, message)
 end
 
 local function refuse_definition(def, message, path)
-  local line = path and locate.line(def.text, def.line, def.kind, path) or def.line
+  local line = path and (def.locate and def.locate(path) or not def.locate and locate.line(def.text, def.line, def.kind, path)) or def.line
   refuse(def.file, line, check.describe(message, path))
 end
 
@@ -82,6 +84,7 @@ local function collect(source, made, returned, into)
 end
 
 local function read(source, host, into)
+  if sigma.is(source.name) then return sigma.read(source, host, refuse, into) end
   local made = { list = {}, by_object = {} }
   local env, close = sandbox.new(constructors(source, made), host, source.name)
   local chunk, message = load(source.text, "@" .. source.name, "t", env)
@@ -100,7 +103,7 @@ local function compile(def, host)
   def.id = def.options.id
   def.compiled, message, path = KINDS[def.kind].compile(def.options, host.null, host)
   if message then refuse_definition(def, message, path) end
-  if def.compiled.program then def.compiled.where = ("%s:%d"):format(def.file, def.line) end
+  if def.compiled.program or def.sigma then def.compiled.where = ("%s:%d"):format(def.file, def.line) end
   if def.compiled.tags then def.compiled.tags = host.array{ table.unpack(def.compiled.tags) } end
 end
 
@@ -115,8 +118,9 @@ local function claim(def, names, key)
   names[name] = def
 end
 
-local function assemble(defs, host)
-  local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs }
+local function assemble(all, host)
+  local defs, filters = sigma.resolve(all, refuse, refuse_definition)
+  local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs, filters = filters }
   local by_dataset, names, normalizer_ids = {}, {}, {}
   for _, def in ipairs(defs) do
     compile(def, host)
@@ -134,6 +138,7 @@ local function assemble(defs, host)
       end
     end
   end
+  sigma.apply(filters, names, refuse)
   for _, def in ipairs(link.all(defs, names, refuse_definition)) do table.insert(parts.items, def.compiled) end
   -- what a correlation counts is silent itself, unless one of the two says otherwise
   for _, item in ipairs(parts.items) do

@@ -275,7 +275,7 @@ function Set:datasets()
 end
 
 --- A set of compiled parts; rules/init.lua makes them.
--- @param parts { normalizers = by dataset, rules = array, items = rules and correlations, by_id, definitions }
+-- @param parts { normalizers = by dataset, rules = array, items = rules and correlations, by_id, definitions, filters }
 return {
   new = function(parts, host)
     local self = setmetatable(parts, Set)
