@@ -130,11 +130,6 @@ function Commit:keep_dead(walk, page)
   return dead
 end
 
---- Adds events as page_work.run gives them, to be written by store:flush_events; what is late is counted and left out.
-function Commit:add_events(list)
-  self.totals.late = self.totals.late + self.store:add_events(list, list.n, self.watermarks, self.since)
-end
-
 -- A finding that is known (its page came again after a crash elsewhere, its rule fired for the same records) is not sent twice.
 function Commit:keep_findings()
   local buffer, new = self.out.findings, {}
@@ -163,7 +158,7 @@ function Commit:write(kind, buffer)
   return true
 end
 
--- Adds events that correlations count; those that are late are counted by correlation.
+--- Adds events as page_work.run gives them, to be written by store:flush_events; what is late is left out and counted by correlation.
 function Commit:add_events(events)
   local totals = self.totals
   local late, by = self.store:add_events(events, events.n, self.watermarks, self.since)
