@@ -50,7 +50,7 @@ describe("a declarative map", function()
       ['millis "at"'] = "1767607200000", ['millis "n"'] = "42", ['millis("n", "s")'] = "42000", ['iso "n"'] = '"1970-01-01T00:00:00.042Z"',
       ['concat("<", field "id", "/", field "n", 7, ">")'] = '"\\u003cr1/427>"', ['lookup("id", { r1 = { 1 } })'] = "[1]",
       ['lookup("n", { [42] = "a" })'] = '"a"', ['lookup("yes", { [true] = 1 })'] = "1", ['lookup("id", { x = 1 }, 0)'] = "0",
-      ['lookup("id", { x = 1 }, lower "id")'] = '"r1"', ['first_of("none", "missing", "id")'] = '"r1"', ['len "password"'] = "7",
+      ['lookup("id", { x = 1 }, lower "id")'] = '"r1"', ['first_of("none", "missing", "id")'] = '"r1"', ['length_class "password"'] = '"1-7"',
       ['len "tags"'] = "2", ['mask "password"'] = '"********"', ['join("tags", ", ")'] = '"b, a\\u003c"', ['join("id", ",")'] = '"r1"',
       ['split("source.name", "l", 2)'] = '"ine"', ['text "n"'] = '"42"', ['number(split("at", "T", 1))'] = nil,
         ['number(text "f")'] = "1.50",
@@ -149,9 +149,9 @@ describe("a declarative map", function()
 
   it("refuses to copy or compare what is sensitive", function()
     for _, e in ipairs{ 'field "password"', 'lower "a.PassWord"', 'concat(field "password")', 'lookup("cvv", { a = 1 })',
-      'equals("password", "x")',
+      'equals("password", "x")', 'len "password"', 'length_class(lower "password")',
       'each("cards", { n = field "cardNumber" })', 'join("token", "")', 'when("id", field "password")' } do
-      assert.matches("is sensitive: use mask or hmac", refused("{ v = " .. e .. " }"))
+      assert.matches("is sensitive: use mask, hmac or length_class", refused("{ v = " .. e .. " }"))
     end
     host.hidden = function() return { "Pin" } end
     assert.matches('"pin" is sensitive', refused '{ v = field "pin" }')

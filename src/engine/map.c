@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "engine/map_copy.h"
 #include "engine/program.h"
+#include "engine/sensitive.h"
 #include "io/hash.h"
 
 typedef struct run {
@@ -176,6 +177,16 @@ static int hmac(run *r, const df_map_node *v, df_buf *to) {
   return df_buf_add(to, hex, sizeof hex - 1) != 0 ? no_memory(r) : 1;
 }
 
+static int length_class(run *r, const df_map_node *v, df_buf *to) {
+  df_buf *b = &r->m->scratch;
+  size_t start = b->len, end = to->len; /* they may be one */
+  int rc = text_of(r, v->kids[0], b);
+  const char *class = rc == 1 ? df_sensitive_length(b->data + start, b->len - start) : "";
+  b->len = start;
+  to->len = end;
+  return rc == 1 && df_buf_puts(to, class) != 0 ? no_memory(r) : rc;
+}
+
 static int changed_text(run *r, const df_map_node *v, df_buf *to) {
   size_t start = to->len;
   int rc = text_of(r, v->kids[0], to);
@@ -226,6 +237,7 @@ static int text_of(run *r, int32_t node, df_buf *to) {
     case OP_LOOKUP: return (at = looked_up(r, v)) == -2 ? -1 : const_text(r, at, to);
     case OP_MILLIS: case OP_LEN: case OP_ISO: return number_text(r, v, to);
     case OP_HMAC: return hmac(r, v, to);
+    case OP_LENGTH_CLASS: return length_class(r, v, to);
     case OP_MASK: return !is_true(r, v->kids[0]) ? 0 : df_buf_puts(to, MASK) != 0 ? no_memory(r) : 1;
     case OP_EQUALS: case OP_ABSENT: return df_buf_puts(to, is_true(r, node) ? "true" : "false") != 0 ? no_memory(r) : 1;
     case OP_WHEN: return (at = chosen(r, v)) < 0 ? 0 : text_of(r, at, to);

@@ -9,7 +9,7 @@
 typedef enum df_map_op {
   OP_OBJECT, OP_RAW, OP_MEMBER, OP_REST, OP_LIST, OP_CONST, OP_FIELD, OP_EACH, OP_WHEN, OP_FIRST, OP_CONCAT, OP_LOWER, OP_UPPER,
   OP_TRIM, OP_HOST, OP_SCHEME, OP_DOMAIN, OP_SPLIT, OP_JOIN, OP_LOOKUP, OP_MILLIS, OP_ISO, OP_LEN, OP_TEXT, OP_NUMBER, OP_MASK, OP_HMAC,
-  OP_EQUALS, OP_ABSENT, OP_FN, OP_COUNT
+  OP_LENGTH_CLASS, OP_EQUALS, OP_ABSENT, OP_FN, OP_COUNT
 } df_map_op;
 
 /* One way out of an object or a list: where the value is kept, and what is read below it. */

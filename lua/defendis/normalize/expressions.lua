@@ -83,7 +83,8 @@ function make.constant(v)
   return new("constant", { value = v })
 end
 
-for _, op in ipairs{ "lower", "upper", "trim", "host", "scheme", "domain", "len", "text", "number", "mask", "hmac", "absent", "iso" } do
+for _, op in ipairs{ "lower", "upper", "trim", "host", "scheme", "domain", "len", "text", "number", "mask", "hmac", "length_class",
+  "absent", "iso" } do
   make[op] = function(v) return new(op, { kids = { source(op, v) } }) end
 end
 

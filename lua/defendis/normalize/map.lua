@@ -24,7 +24,7 @@ function Compiler:entry(node, e, how)
   local hidden, taken = how == "fact" or how == "condition", how ~= "condition" and how ~= "compare"
   for _, step in ipairs(steps) do
     if not hidden and type(step) == "string" and self.names[step:lower()] then
-      refuse(node, '"%s" is sensitive: use mask or hmac', table.concat(steps, "."))
+      refuse(node, '"%s" is sensitive: use mask, hmac or length_class', table.concat(steps, "."))
     end
   end
   if #steps == 0 and scope == self.root then refuse(node, '"." is the element of a list, and this is in none') end
@@ -114,7 +114,7 @@ function emit.fn(self, _, e)
 end
 
 local WHOLE = { fn = true, each = true } -- no part of a text
-local FACTS = { mask = "fact", len = "fact", absent = "condition" }
+local FACTS = { mask = "fact", length_class = "fact", absent = "condition" }
 
 -- how: "fact": only a fact about the value is written; "condition": only whether it is there counts; "compare": it is compared and not
 -- written; "part": it is put into a text; "whole": as it is.

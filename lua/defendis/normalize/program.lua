@@ -8,8 +8,8 @@
 --   constant    text of its JSON, text of its text or -1
 --   node        op, text, a, b, c (-1: none), {number of an earlier node}...   The last node is the document.
 local OPS <const> = { "object", "raw", "member", "rest", "list", "const", "field", "each", "when", "first_of", "concat", "lower", "upper",
-  "trim", "host", "scheme", "domain", "split", "join", "lookup", "millis", "iso", "len", "text", "number", "mask", "hmac", "equals",
-  "absent", "fn" }
+  "trim", "host", "scheme", "domain", "split", "join", "lookup", "millis", "iso", "len", "text", "number", "mask", "hmac", "length_class",
+  "equals", "absent", "fn" }
 local CODE = {}
 for i, op in ipairs(OPS) do CODE[op] = i - 1 end
 

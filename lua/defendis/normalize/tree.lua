@@ -80,7 +80,7 @@ function tree.find(node, path)
   return node
 end
 
-local TEXTS <const> = "lower upper trim host scheme domain split join concat text mask hmac iso"
+local TEXTS <const> = "lower upper trim host scheme domain split join concat text mask hmac length_class iso"
 local TYPE = { millis = "integer", len = "integer", number = "number", equals = "boolean", absent = "boolean", each = "list" }
 for op in TEXTS:gmatch("%S+") do TYPE[op] = "string" end
 

@@ -1,5 +1,5 @@
 -- The declarative twin of ../rules/normalizer.lua: the same documents.
--- luacheck: read globals concat constant each field first_of host len lookup millis normalizer null scheme split when
+-- luacheck: read globals concat constant each field first_of host length_class lookup millis normalizer null scheme split when
 local SEVERITY = { low = "Low", medium = "Medium", high = "High", critical = "Critical" }
 local CONFIDENCE = { stealer = "High", breach = "Medium", combolist = "Low" }
 
@@ -35,6 +35,6 @@ return normalizer{
       path = field "infectedMachine.path" }) },
     metadata = { version = "1.8.0", original_event_uid = field "id", original_time = field "leakedAt", labels = field "tags",
       log_name = "dataleaks.credentials", product = { name = "defendis", vendor_name = "Defendis" } },
-    unmapped = { source_type = field "source.type", password_length = len "password" },
+    unmapped = { source_type = field "source.type", password_length = length_class "password" },
   },
 }
