@@ -94,6 +94,9 @@ void df_push_json(lua_State *L, df_json *doc, df_json_ref at);
 /* The same with the sensitive fields of the list at stack index `list` opaque; 0: there is none. */
 void df_push_record(lua_State *L, df_json *doc, df_json_ref at, int list);
 
+/* Makes a record of page:read a table as any other; leaves every other table as it is. Throws when its page is closed. */
+void df_whole_record(lua_State *L, int t);
+
 /* Pushes a page that owns doc, for which df_json_page has succeeded. When it throws (Lua has no memory), doc still
    belongs to the caller. Returns 1. */
 int df_push_page(lua_State *L, df_json *doc);

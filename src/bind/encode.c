@@ -67,10 +67,12 @@ static int step(writer *w, const char *before, const char *name, const char *aft
   return -1;
 }
 
-static const void *metatable_of(lua_State *L, int t) {
+/* A record is read whole first, and has none then. */
+static const void *metatable_of(lua_State *L, const encoder *known, int t) {
   if (!lua_getmetatable(L, t)) return NULL; /* [mt] */
   const void *mt = lua_topointer(L, -1);
   lua_pop(L, 1); /* [] */
+  if (mt != known->array_mt && mt != known->object_mt) df_whole_record(L, t);
   return mt;
 }
 
@@ -230,7 +232,7 @@ static int write_table(writer *w, int depth) {
   int t = lua_gettop(L), rc;
   if (depth >= MAX_DEPTH) return refuse(w, "it is nested deeper than 128, or a cycle");
   luaL_checkstack(L, 16, "JSON");
-  const void *mt = metatable_of(L, t);
+  const void *mt = metatable_of(L, w->known, t);
   lua_pushnil(L); /* [nil] */
   if (mt == w->known->array_mt || (lua_next(L, t) != 0 && lua_type(L, -2) != LUA_TSTRING && mt != w->known->object_mt)) {
     lua_settop(L, t);
@@ -299,7 +301,7 @@ int df_is_array(lua_State *L, int t) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &encoder_key); /* [encoder] */
   const encoder *e = lua_touserdata(L, -1);
   lua_pop(L, 1); /* [] */
-  const void *mt = metatable_of(L, t);
+  const void *mt = metatable_of(L, e, t);
   if (mt == e->array_mt || mt == e->object_mt) return mt == e->array_mt;
   return is_sequence(L, t, &n) && n > 0;
 }

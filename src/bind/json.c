@@ -100,6 +100,7 @@ static int l_buffer_close(lua_State *L) {
 
 static int mark(lua_State *L, const char *name) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  df_whole_record(L, 1);
   if (lua_getmetatable(L, 1)) {                                        /* [mt] */
     luaL_getmetatable(L, DF_JSON_ARRAY_MT);                            /* [mt, a] */
     luaL_getmetatable(L, DF_JSON_OBJECT_MT);                           /* [mt, a, o] */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "bind/bind.h"
+#include "bind/value.h"
 #include "io/hash.h"
 
 #define PAGE "defendis.page"
@@ -13,162 +14,8 @@ typedef struct page {
   df_buf text;
 } page;
 
-/* The keys met of late, and which Lua string each is: the same few come back in every record. */
-enum { SLOTS = 256, CACHE, ARRAY_MT };
-typedef struct slot {
-  unsigned char len; /* 0: free */
-  char bytes[31];
-} slot;
-
-static const char shared; /* registry key of { strings of the slots..., [CACHE] = slots, [ARRAY_MT] = mark } */
-
-typedef struct walk {
-  lua_State *L;
-  df_json *doc;
-  slot *slots;
-  int shared; /* stack index; the mark of arrays is above */
-  int list;   /* stack index of the list of sensitive fields */
-  const df_fields *fields; /* of that list, or NULL */
-  const df_field *inside;  /* the sensitive field that the value stands in, or NULL */
-  int scan;
-} walk;
-
-static void push_text(lua_State *L, df_json *doc, df_json_ref at) {
-  size_t n;
-  const char *text = df_json_text(doc, at, &n);
-  if (text == NULL) luaL_error(L, "not enough memory");
-  lua_pushlstring(L, text, n); /* [s] */
-}
-
-/* Returns the sensitive field that the key names, or NULL. */
-static const df_field *push_key(walk *w, df_json_ref at) {
-  lua_State *L = w->L;
-  size_t n;
-  const char *key = df_json_span(w->doc, at, &n) + 1;
-  n -= 2;
-  if (n == 0 || n > sizeof w->slots->bytes || !df_json_plain(w->doc, at)) {
-    push_text(L, w->doc, at); /* [key] */
-    key = lua_tolstring(L, -1, &n);
-    return w->fields != NULL ? df_fields_find(w->fields, key, n) : NULL;
-  }
-  const df_field *field = w->fields != NULL ? df_fields_find(w->fields, key, n) : NULL;
-  uint64_t a, b; /* more text, or its padding, follows a short key */
-  memcpy(&a, key, 8);
-  memcpy(&b, key + (n < 8 ? 0 : n - 8), 8);
-  if (n < 8) a = b &= (UINT64_C(1) << 8 * n) - 1;
-  unsigned i = (unsigned)(((a ^ b >> 7 ^ n) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
-  slot *s = &w->slots[i];
-  if (s->len == n && memcmp(s->bytes, key, n) == 0) {
-    lua_rawgeti(L, w->shared, (lua_Integer)i + 1); /* [key] */
-    return field;
-  }
-  lua_pushlstring(L, key, n);                    /* [key] */
-  lua_pushvalue(L, -1);                          /* [key, key] */
-  lua_rawseti(L, w->shared, (lua_Integer)i + 1); /* [key] */
-  memcpy(s->bytes, key, n);
-  s->len = (unsigned char)n;
-  return field;
-}
-
-static void push_number(lua_State *L, const df_json *doc, df_json_ref at) {
-  int64_t i;
-  double d;
-  size_t n;
-  switch (df_json_number(doc, at, &i, &d)) {
-    case DF_JSON_INT: lua_pushinteger(L, i); /* [i] */ break;
-    case DF_JSON_DOUBLE: lua_pushnumber(L, d); /* [d] */ break;
-    case DF_JSON_DIGITS: {
-      const char *text = df_json_span(doc, at, &n);
-      char *copy = lua_newuserdatauv(L, n + 1, 0); /* [u] */
-      memcpy(copy, text, n);
-      copy[n] = '\0';
-      luaL_setmetatable(L, DF_JSON_NUMBER_MT); /* [u] */
-    }
-  }
-}
-
-/* Pushes a value that holds no others and returns 1; pushes nothing for one that does, and returns 0. */
-static int push_scalar(lua_State *L, df_json *doc, df_json_ref at) {
-  switch (df_json_type(doc, at)) {
-    case DF_JSON_ARRAY:
-    case DF_JSON_OBJECT: return 0;
-    case DF_JSON_FALSE: lua_pushboolean(L, 0); /* [b] */ break;
-    case DF_JSON_TRUE: lua_pushboolean(L, 1); /* [b] */ break;
-    case DF_JSON_NUMBER: push_number(L, doc, at); /* [n] */ break;
-    case DF_JSON_STRING: push_text(L, doc, at); /* [s] */ break;
-    case DF_JSON_NULL:
-    case DF_JSON_BAD: lua_pushlightuserdata(L, NULL); /* [null] */ break;
-  }
-  return 1;
-}
-
-/* Pushes a string or number that is sensitive, or holds card numbers, as what a rule may see of it, and returns 1; 0 for others. */
-static int push_guarded(walk *w, df_json_ref at) {
-  lua_State *L = w->L;
-  df_json_kind kind = df_json_type(w->doc, at);
-  size_t n;
-  if (kind != DF_JSON_STRING && (kind != DF_JSON_NUMBER || w->inside == NULL)) return 0;
-  const char *text = kind == DF_JSON_STRING ? df_json_text(w->doc, at, &n) : df_json_span(w->doc, at, &n);
-  if (text == NULL) luaL_error(L, "not enough memory");
-  if (w->inside != NULL) {
-    df_push_sensitive(L, w->list, w->inside, text, n); /* [v] */
-    return 1;
-  }
-  if (!w->scan || n < 13) return 0;
-  luaL_Buffer b;
-  char *copy = luaL_buffinitsize(L, &b, n);
-  memcpy(copy, text, n);
-  df_sensitive_mask_cards(copy, n);
-  luaL_pushresultsize(&b, n); /* [s] */
-  return 1;
-}
-
-static void push_value(walk *w, df_json_ref at) {
-  lua_State *L = w->L;
-  if ((w->inside != NULL || w->scan) && push_guarded(w, at)) return; /* [v] */
-  if (push_scalar(L, w->doc, at)) return; /* [v] */
-  luaL_checkstack(L, 8, "JSON");
-  uint32_t n = df_json_count(w->doc, at);
-  df_json_ref child = at + 1;
-  if (df_json_type(w->doc, at) == DF_JSON_OBJECT) {
-    lua_createtable(L, 0, (int)n); /* [t] */
-    const df_field *outer = w->inside;
-    for (; n > 0; n--, child = df_json_after(w->doc, child)) {
-      const df_field *field = push_key(w, child++); /* [t, key] */
-      w->inside = outer != NULL ? outer : field;
-      push_value(w, child); /* [t, key, v] */
-      lua_rawset(L, -3);    /* [t] */
-    }
-    w->inside = outer;
-    return;
-  }
-  lua_createtable(L, (int)n, 0);       /* [t] */
-  lua_pushvalue(L, w->shared + 1);     /* [t, mark] */
-  lua_setmetatable(L, -2);             /* [t] */
-  for (uint32_t i = 1; i <= n; i++, child = df_json_after(w->doc, child)) {
-    push_value(w, child);  /* [t, v] */
-    lua_rawseti(L, -2, i); /* [t] */
-  }
-}
-
-void df_push_record(lua_State *L, df_json *doc, df_json_ref at, int list) {
-  luaL_checkstack(L, 8, "JSON");
-  walk w = {.L = L, .doc = doc, .shared = lua_gettop(L) + 1, .list = list};
-  if (list != 0) w.fields = df_opt_fields(L, list, &w.scan);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &shared); /* [shared] */
-  lua_rawgeti(L, w.shared, CACHE);            /* [shared, slots] */
-  w.slots = lua_touserdata(L, -1);
-  lua_pop(L, 1);                      /* [shared] */
-  lua_rawgeti(L, w.shared, ARRAY_MT); /* [shared, mark] */
-  push_value(&w, at);                 /* [shared, mark, v] */
-  lua_replace(L, w.shared);           /* [v, mark] */
-  lua_pop(L, 1);                      /* [v] */
-}
-
-void df_push_json(lua_State *L, df_json *doc, df_json_ref at) { df_push_record(L, doc, at, 0); }
-
 static page *new_page(lua_State *L) {
-  page *p = lua_newuserdatauv(L, sizeof *p, 0); /* [page] */
+  page *p = lua_newuserdatauv(L, sizeof *p, 1); /* [page] */
   *p = (page){0};
   luaL_setmetatable(L, PAGE); /* [page] */
   return p;
@@ -188,6 +35,8 @@ int df_push_page(lua_State *L, df_json *doc) {
   p->doc = doc;
   return 1;
 }
+
+df_json *df_page_document(lua_State *L, int idx) { return ((page *)luaL_checkudata(L, idx, PAGE))->doc; }
 
 df_json *df_check_page(lua_State *L, int idx) {
   page *p = luaL_checkudata(L, idx, PAGE);
@@ -244,7 +93,7 @@ static int l_number(lua_State *L) {
   if (n == 0 || (*text != '-' && (*text < '0' || *text > '9')) || text[n - 1] < '0' || text[n - 1] > '9')
     return df_fail(&err, DF_DECODE, "JSON: not a number"), df_push_error(L, &err);
   if (fill(p, text, n, NULL, &err) != 0) return df_push_error(L, &err);
-  push_number(L, p->doc, 0); /* [page, n] */
+  df_push_number(L, p->doc, 0); /* [page, n] */
   return 1;
 }
 
@@ -295,6 +144,16 @@ static int l_record(lua_State *L) {
   return 1;
 }
 
+/* page:read(i, reader): as page:record, but what scripts do not read of the record is not made: see core.json.reader. Such a record lasts as
+   long as the page. */
+static int l_read(lua_State *L) {
+  df_json *doc;
+  df_json_ref at = check_record(L, &doc);
+  if (df_json_type(doc, at) == DF_JSON_BAD) return push_bad(L, doc, at);
+  df_read_record(L, doc, at, 1, 3); /* [v] */
+  return 1;
+}
+
 /* page:raw(i): the record's source text, also of one that cannot be parsed. */
 static int l_raw(lua_State *L) {
   df_json *doc;
@@ -322,7 +181,7 @@ static int l_field(lua_State *L) {
   const char *path = luaL_checkstring(L, 3);
   if (df_json_type(doc, at) == DF_JSON_BAD) return push_bad(L, doc, at);
   at = find(doc, at, path);
-  if (at == 0 || !push_scalar(L, doc, at)) lua_pushnil(L); /* [v] */
+  if (at == 0 || !df_push_scalar(L, doc, at)) lua_pushnil(L); /* [v] */
   return 1;
 }
 
@@ -384,19 +243,11 @@ static int l_bytes(lua_State *L) {
 }
 
 void df_open_page(lua_State *L) {
-  static const luaL_Reg methods[] = {DF_REG(len),   DF_REG(record),   DF_REG(raw),   DF_REG(field), DF_REG(identify), DF_REG(paging), DF_REG(hash),
+  static const luaL_Reg methods[] = {DF_REG(len),   DF_REG(record), DF_REG(read),   DF_REG(raw),   DF_REG(field), DF_REG(identify), DF_REG(paging), DF_REG(hash),
                                      DF_REG(bytes), DF_REG(replaced), DF_REG(close), {NULL, NULL}};
   static const luaL_Reg functions[] = {DF_REG(decode), DF_REG(number), DF_REG(page), {NULL, NULL}};
   df_open_class(L, PAGE, methods, l_close);
-  lua_createtable(L, ARRAY_MT, 0); /* [shared] */
-  for (int i = 1; i <= SLOTS; i++) {
-    lua_pushliteral(L, "");  /* [shared, ""] */
-    lua_rawseti(L, -2, i); /* [shared] */
-  }
-  memset(lua_newuserdatauv(L, SLOTS * sizeof(slot), 0), 0, SLOTS * sizeof(slot)); /* [shared, slots] */
-  lua_rawseti(L, -2, CACHE);                   /* [shared] */
-  luaL_getmetatable(L, DF_JSON_ARRAY_MT);      /* [shared, mark] */
-  lua_rawseti(L, -2, ARRAY_MT);                /* [shared] */
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &shared); /* [] */
+  df_open_values(L);
   luaL_setfuncs(L, functions, 0);
+  df_open_record(L);
 }

@@ -186,7 +186,8 @@ function file.host(o)
   return { normalize = o.normalize, protect = protect, read = read_table, decode = core.json.decode, encode = encode, map = file.map,
     key_later = true,
     native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
-    uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
+    uuid5 = core.hash.uuid5, null = core.json.null, next = core.json.next, array = core.json.array,
+    scalar = scalar, parse_time = parse_time,
     sensitive = { list = sensitive.list }, example = sensitive.example,
     hidden = function(name) return catalog.find(name) and sensitive.names(name, o.sensitive or {}) end }
 end

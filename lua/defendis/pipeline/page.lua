@@ -8,10 +8,10 @@ local fast_time, time_of = core.api.time, time.of
 local page_work = {}
 
 --- Empty results, to be reused from page to page, and label = function(document) or nil: documents (buffer of JSON
--- lines), found (findings), dead (arrays), faults (message -> {rule, count}).
+-- lines), found (findings), dead (arrays), faults (message -> {rule, count}), readers (by dataset: what rules read of records).
 function page_work.new()
   return { documents = json.buffer(), unlabelled = json.buffer(), findings = json.buffer(), found = {}, dead = {}, faults = {},
-    normalized = 0 }
+    readers = {}, normalized = 0 }
 end
 
 function page_work.clear(out)
@@ -65,9 +65,14 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
   local documents, events, meta, label = out.documents, { n = 0 }, {}, out.label
   local program, looked = set:program(dataset)
   local hidden = set.hidden and set.hidden[dataset]
+  local reader = out.readers[dataset]
+  if not reader then
+    reader = json.reader(hidden)
+    out.readers[dataset] = reader
+  end
   for k = first, last do
     local f = fresh[k]
-    local record = (looked or not program) and page:record(f.index, hidden)
+    local record = (looked or not program) and page:read(f.index, reader)
     local result, ok, err
     meta.id, meta.time = f.id, f.time
     if program then

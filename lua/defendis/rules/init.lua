@@ -4,6 +4,7 @@
 --   host = { uuid5  = function(namespace, name) -> text,
 --            null   = the JSON null value,
 --            array  = function(t) -> t, marked as a JSON array,
+--            next   = as of Lua, for records that are filled in as they are read (optional),
 --            native = the core's part of the helpers, see defendis.helpers (optional),
 --            read   = function(path, most) -> text, or nil and why; decode = JSON: for lookups (optional),
 --            encode = function(value) -> JSON text, map = function(program) -> {run}, function(record) -> document: for declarative maps,

@@ -54,6 +54,7 @@ function sandbox.new(constructors, host, file)
     return fields.get(record, keys, host.null)
   end
   for name, value in pairs(BASE) do env[name] = value end
+  env.next = host.next or next -- records are read as they are walked
   for name, value in pairs(helpers.new(host.native)) do env[name] = value end
   local close
   env.lookup, close = lookup.new(file, host)
