@@ -487,13 +487,12 @@ uint64_t df_json_data_hash(const df_json *doc) {
   size_t n;
   const char *p = df_json_span(doc, doc->data, &n);
   uint64_t h = 0x9e3779b97f4a7c15u ^ n;
-  for (uint64_t w = 0; n > 0; p += 8) {
-    size_t take = n < 8 ? n : 8;
-    if (take < 8) w = 0;
-    memcpy(&w, p, take);
+  for (uint64_t w; n > 0; p += 8) {
+    if (n >= 8) memcpy(&w, p, 8);
+    else w = 0, memcpy(&w, p, n);
     h = (h ^ w) * 0xd6e8feb86659fd93u;
     h ^= h >> 32;
-    n -= take;
+    n -= n < 8 ? n : 8;
   }
   return h;
 }

@@ -254,9 +254,11 @@ int df_json_write_int(df_buf *b, int64_t value) {
   if (value >= 0 && value < 10) return df_buf_add(b, (const char[]){(char)('0' + value)}, 1);
   char text[24], *p = text + sizeof text;
   uint64_t u = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-  for (; u > 99; u /= 100) memcpy(p -= 2, pairs + u % 100 * 2, 2);
-  if (u > 9) memcpy(p -= 2, pairs + u * 2, 2);
-  else *--p = (char)('0' + u);
+  for (; u > 9; u /= 100) { /* by characters: a checked memcpy of two bytes costs a call */
+    *--p = pairs[u % 100 * 2 + 1];
+    *--p = pairs[u % 100 * 2];
+  }
+  if (u > 0) *--p = (char)('0' + u);
   if (value < 0) *--p = '-';
   return df_buf_add(b, p, (size_t)(text + sizeof text - p));
 }

@@ -7,7 +7,7 @@ local prefetch = {}
 local Prefetch = {}
 Prefetch.__index = Prefetch
 
-local BYTES <const> = 8 << 20 -- text of pages that may wait to be worked on; parsed, each takes twice its text
+local BYTES <const> = 4 << 20 -- text of pages that may wait to be worked on; parsed, each takes twice its text
 
 --- client: a client; next_walk: function that returns the next walk {path, query, first = page} or nil; in_flight: requests that
 -- the client has on the wire at once; halt: when it is asked, nothing is asked for any more. Up to four times as many pages are asked
