@@ -44,13 +44,28 @@ int df_keys_make(df_keys *out, const df_key *keys, size_t n) {
   return 0;
 }
 
-int df_keys_find(const df_keys *set, const char *text, size_t len) {
-  if (set->slots == NULL) return -1;
+/* The slot of the text, or the free one where the search ends. */
+static const df_key *slot_of(const df_keys *set, const char *text, size_t len) {
   for (uint32_t at = hash(text, len) & set->mask;; at = (at + 1) & set->mask) {
     const df_key *k = &set->slots[at];
-    if (k->text == NULL) return -1;
-    if (k->len == len && memcmp(k->text, text, len) == 0) return k->value;
+    if (k->text == NULL || (k->len == len && memcmp(k->text, text, len) == 0)) return k;
   }
+}
+
+int df_keys_find(const df_keys *set, const char *text, size_t len) {
+  if (set->slots == NULL) return -1;
+  const df_key *k = slot_of(set, text, len);
+  return k->text == NULL ? -1 : k->value;
+}
+
+int df_keys_find_next(const df_keys *set, uint32_t *guess, const char *text, size_t len) {
+  if (set->slots == NULL) return -1;
+  const df_key *k = &set->slots[*guess & set->mask];
+  if (k->text == NULL || k->len != len || memcmp(k->text, text, len) != 0) {
+    k = slot_of(set, text, len);
+    *guess = (uint32_t)(k - set->slots);
+  }
+  return k->text == NULL ? -1 : k->value;
 }
 
 int df_keys_find_lower(const df_keys *set, const char *text, size_t len) {

@@ -23,6 +23,9 @@ int df_keys_make(df_keys *out, const df_key *keys, size_t n);
 /* The value of the text, or -1. */
 int df_keys_find(const df_keys *set, const char *text, size_t len);
 
+/* The same where texts come in an order: *guess is the slot of the last text that stood there, and becomes that of this one. */
+int df_keys_find_next(const df_keys *set, uint32_t *guess, const char *text, size_t len);
+
 /* The same without regard to ASCII case; the set's texts are in lower case. */
 int df_keys_find_lower(const df_keys *set, const char *text, size_t len);
 

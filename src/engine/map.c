@@ -32,19 +32,19 @@ static int no_memory(run *r) {
 
 /* ---- finding */
 
-static void resolve(run *r, const df_map_shape *s, df_json_ref at);
+static void resolve(run *r, df_map_shape *s, df_json_ref at);
 
 static void note(run *r, const df_map_entry *e, df_json_ref value) {
   df_json_kind kind = df_json_type(r->doc, value);
   int there = kind != DF_JSON_NULL && kind != DF_JSON_BAD;
   if (e->slot >= 0) r->m->slots[e->slot] = there ? value : 0;
   if (e->shape < 0) return;
-  const df_map_shape *below = &r->m->shapes[e->shape];
+  df_map_shape *below = &r->m->shapes[e->shape];
   memset(r->m->slots + below->first, 0, (size_t)(below->end - below->first) * sizeof *r->m->slots);
   if (there) resolve(r, below, value);
 }
 
-static int entry_of(run *r, const df_map_shape *s, df_json_ref key) {
+static int entry_of(run *r, df_map_shape *s, df_json_ref key, uint32_t place) {
   size_t n;
   const char *text;
   if (df_json_plain(r->doc, key)) {
@@ -53,16 +53,16 @@ static int entry_of(run *r, const df_map_shape *s, df_json_ref key) {
   } else {
     text = df_json_text(r->doc, key, &n);
   }
-  return text == NULL ? -1 : df_keys_find(&s->keys, text, n);
+  return text == NULL ? -1 : df_keys_find_next(&s->keys, &s->guesses[place % 32], text, n);
 }
 
 /* One walk over the members, or over the elements that are asked for. */
-static void resolve(run *r, const df_map_shape *s, df_json_ref at) {
+static void resolve(run *r, df_map_shape *s, df_json_ref at) {
   df_json_ref child = at + 1;
   uint32_t n = df_json_count(r->doc, at);
   if (df_json_type(r->doc, at) == DF_JSON_OBJECT) {
-    for (; n > 0; n--, child = df_json_after(r->doc, child + 1)) {
-      int i = entry_of(r, s, child);
+    for (uint32_t place = 0; place < n; place++, child = df_json_after(r->doc, child + 1)) {
+      int i = entry_of(r, s, child, place);
       if (i >= 0) note(r, &s->entries[i], child + 1);
     }
     return;
@@ -292,14 +292,14 @@ static int write_member(run *r, const df_map_node *v, df_buf *out) {
 
 /* The members of a record, or of an object in it, that nothing took. */
 static int write_rest(run *r, int32_t shape, df_json_ref at, const df_keys *known, df_buf *out) {
-  const df_map_shape *s = &r->m->shapes[shape];
+  df_map_shape *s = &r->m->shapes[shape];
   unsigned char *repeated;
   df_json_ref key = at + 1;
   uint32_t n = df_json_count(r->doc, at);
   int rc = df_repeated(&repeated, r->doc, at);
   for (uint32_t i = 0; rc == 0 && i < n; i++, key = df_json_after(r->doc, key + 1)) {
     if ((repeated != NULL && repeated[i]) || df_key_among(r->doc, key, sensitive(r)) || df_key_among(r->doc, key, known)) continue;
-    int e = entry_of(r, s, key);
+    int e = entry_of(r, s, key, i);
     if (e >= 0 && s->entries[e].taken) continue;
     if (e < 0 || s->entries[e].shape < 0 || df_json_type(r->doc, key + 1) != DF_JSON_OBJECT) {
       if (df_json_type(r->doc, key + 1) != DF_JSON_NULL) rc = df_copy_member(out, r->doc, key, sensitive(r));

@@ -24,6 +24,7 @@ typedef struct df_map_shape {
   df_map_entry *entries;
   int32_t count, indexed; /* entries by key, and behind them those by index */
   int32_t *indexes;       /* 1, 2, ... ascending */
+  uint32_t guesses[32];   /* for df_keys_find_next, by place */
 } df_map_shape;
 
 typedef struct df_map_node {
