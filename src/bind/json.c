@@ -45,14 +45,16 @@ static void account(lua_State *L, size_t before, const df_buf *b) {
   if (b->cap != before && df_job_account(L, before, b->cap) != 0) raise_memory(L);
 }
 
-/* buffer:encode(value[, options]): appends the value's JSON text. true, or nil and an error. */
+/* buffer:encode(value[, options[, behind]]): appends the value's JSON text, and the text `behind`. true, or nil and an error. */
 static int l_buffer_encode(lua_State *L) {
   df_buf *b = df_check_buffer(L, 1);
   luaL_checkany(L, 2);
-  lua_settop(L, 3);
+  size_t n, before = b->cap;
+  const char *behind = luaL_optlstring(L, 4, "", &n);
+  lua_settop(L, 4);
   df_error err;
-  size_t before = b->cap;
   int rc = df_encode(L, 2, b, &err);
+  if (rc == 0 && df_buf_add(b, behind, n) != 0) return raise_memory(L);
   account(L, before, b);
   if (rc != 0) return df_push_error(L, &err);
   lua_pushboolean(L, 1); /* [true] */

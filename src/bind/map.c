@@ -109,8 +109,8 @@ static int call(void *user, int which, df_buf *out, df_error *err) {
   return rc;
 }
 
-/* map:run(page, i, buffer [, hidden]): appends the document of the page's record i. hidden: of core.sensitive.fields, what functions get as
-   opaque values. true, or nil and an error, with the buffer as it was. */
+/* map:run(page, i, buffer [, hidden [, behind]]): appends the document of the page's record i, and the text `behind`. hidden: of
+   core.sensitive.fields, what functions get as opaque values. true, or nil and an error, with the buffer as it was. */
 static int l_run(lua_State *L) {
   map *m = luaL_checkudata(L, 1, MAP);
   luaL_argcheck(L, m->map != NULL, 1, "map is closed");
@@ -119,11 +119,18 @@ static int l_run(lua_State *L) {
   luaL_argcheck(L, i >= 1 && i <= (lua_Integer)df_json_records(c.doc), 3, "no such record");
   df_buf *out = df_check_buffer(L, 4);
   df_error err;
-  lua_settop(L, 5);
+  size_t n, before = out->len;
+  const char *behind = luaL_optlstring(L, 6, "", &n);
+  lua_settop(L, 6);
   if (!lua_isnil(L, 5)) c.hidden = 5;
   c.at = df_json_record(c.doc, (uint32_t)(i - 1));
-  if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) c.functions = 6; /* [map, page, i, buffer, hidden, functions] */
+  if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) c.functions = 7; /* [map, page, i, buffer, hidden, behind, functions] */
   if (df_map_run(m->map, c.doc, c.at, out, call, &c, &err) != 0) return df_push_error(L, &err);
+  if (df_buf_add(out, behind, n) != 0) {
+    out->len = before;
+    df_fail(&err, DF_LIMIT, "map: memory ran out");
+    return df_push_error(L, &err);
+  }
   lua_pushboolean(L, 1); /* [..., true] */
   return 1;
 }

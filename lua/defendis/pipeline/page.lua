@@ -55,7 +55,7 @@ local function relabel(out)
   local doc = assert(json.decode(out.unlabelled:text()))
   out.unlabelled:reset()
   out.label(doc)
-  assert(out.documents:encode(doc))
+  assert(out.documents:encode(doc, nil, "\n"))
 end
 
 --- Applies the rules to the records that are new.
@@ -77,17 +77,16 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
     meta.id, meta.time = f.id, f.time
     if program then
       result = set:look(dataset, record, meta)
-      ok, err = program:run(page, f.index, label and out.unlabelled or documents, hidden)
+      ok, err = program:run(page, f.index, label and out.unlabelled or documents, hidden, not label and "\n" or nil)
       if ok and label then relabel(out) end
       if not ok then err.rule = set:normalizer(dataset).id end
     else
       result = set:apply(dataset, record, meta)
       ok, err = result.doc ~= nil, result.fault
       if ok and label then label(result.doc) end
-      if ok then ok, err = documents:encode(result.doc) end
+      if ok then ok, err = documents:encode(result.doc, nil, "\n") end
     end
     if ok then
-      documents:add("\n")
       out.normalized = out.normalized + 1
     else
       out.dead[#out.dead + 1] = { index = f.index, reason = err.message, where = err.rule }
