@@ -6,12 +6,10 @@
 --   map.lost(read, record) -> set of dotted paths of the record that nothing reads
 local expressions = require "defendis.normalize.expressions"
 local program = require "defendis.normalize.program"
+local secrets = require "defendis.helpers.secrets"
 local tree = require "defendis.normalize.tree"
 
 local map = {}
-
--- Of datasets that say nothing themselves.
-local SENSITIVE <const> = { "password", "cardnumber", "cvv", "token" }
 
 local Compiler = {}
 Compiler.__index = Compiler
@@ -212,7 +210,7 @@ local function compile(options, host)
   if unmapped == nil then unmapped = target and options.target:find "^ocsf:" ~= nil end
   if unmapped then leave_rest(root, true) end
   local made, names, never = program.new(), {}, {}
-  local listed = host.hidden and host.hidden(options.dataset) or SENSITIVE
+  local listed = host.hidden and host.hidden(options.dataset) or secrets.PARTS
   for _, name in ipairs(listed) do names[name:lower()], never[name:lower()] = true, 0 end
   local self = setmetatable({ program = made, root = made:scope(), names = names, host = host }, Compiler)
   self.scope = self.root
