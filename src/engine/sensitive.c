@@ -56,12 +56,12 @@ const df_field *df_fields_find(const df_fields *f, const char *key, size_t n) {
 static const struct {
   const char *prefix, *kind;
 } marked[] = {
-    {"$2$", "bcrypt"},        {"$2a$", "bcrypt"},          {"$2b$", "bcrypt"},           {"$2x$", "bcrypt"},
-    {"$2y$", "bcrypt"},       {"$argon2", "argon2"},       {"$S$", "drupal7"},
-    {"$scrypt$", "scrypt"},   {"scrypt:", "scrypt"},       {"$7$", "scrypt"},            {"$y$", "yescrypt"},
-    {"$6$", "sha512crypt"},   {"$5$", "sha256crypt"},      {"$1$", "md5crypt"},          {"$apr1$", "apr1"},    
-    {"$P$", "phpass"},        {"$H$", "phpass"},           {"$pbkdf2", "pbkdf2"},        {"pbkdf2_", "pbkdf2"},
-    {"pbkdf2:", "pbkdf2"},    {"{SSHA", "ssha"},           {"{SHA", "sha"},              {"$krb5", "kerberos"},
+    {"$2$", "bcrypt"},        {"$2a$", "bcrypt"},       {"$2b$", "bcrypt"},       {"$2x$", "bcrypt"},
+    {"$2y$", "bcrypt"},       {"$argon2", "argon2"},    {"$S$", "drupal7"},       {"$scrypt$", "scrypt"},
+    {"scrypt:", "scrypt"},    {"$7$", "scrypt"},        {"$y$", "yescrypt"},      {"$6$", "sha512crypt"},
+    {"$5$", "sha256crypt"},   {"$1$", "md5crypt"},      {"$apr1$", "apr1"},       {"$P$", "phpass"},
+    {"$H$", "phpass"},        {"$pbkdf2", "pbkdf2"},    {"pbkdf2_", "pbkdf2"},    {"pbkdf2:", "pbkdf2"},
+    {"{SSHA", "ssha"},        {"{SHA", "sha"},          {"$krb5", "kerberos"},
 };
 
 const char *df_sensitive_kind(const char *text, size_t n) {
