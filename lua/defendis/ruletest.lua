@@ -16,7 +16,7 @@
 -- those that have tests.
 local fault = require "defendis.rules.fault"
 local declared = require "defendis.normalize.map"
-local replay = require "defendis.rules.replay"
+local memory = require "defendis.rules.memory"
 local times = require "defendis.time"
 
 local ruletest = {}
@@ -146,7 +146,7 @@ function kinds.correlation(set, def, test)
   local events
   events, problem = events_of(set, reach(def.compiled, { ids = {}, datasets = {}, count = 0 }), test)
   if not events then return problem end
-  local count = #replay.run(set, events, { from = origin, cuts = { to }, origin = origin })[def.id]
+  local count = #memory.run(set, events, { from = origin, cuts = { to }, origin = origin })[def.id]
   if count ~= test.findings then return ("findings: expected %d, got %d"):format(test.findings, count) end
 end
 

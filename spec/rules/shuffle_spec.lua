@@ -3,7 +3,7 @@
 local h = require "rules.helper"
 local commit = require "defendis.pipeline.commit"
 local core = require "defendis.core"
-local replay = require "defendis.rules.replay"
+local memory = require "defendis.rules.memory"
 local rules = require "defendis.rules"
 local scratch = require "support.scratch"
 local store = require "defendis.store"
@@ -191,7 +191,7 @@ local function replayed(texts, list)
     set:apply("d", r, { id = r.id, time = r.at })
     for _, e in ipairs(set:events()) do events[#events + 1] = e end
   end
-  local found = replay.run(set, events, { from = 0, cuts = { DAYS * DAY }, origin = 0 })
+  local found = memory.run(set, events, { from = 0, cuts = { DAYS * DAY }, origin = 0 })
   for _, c in ipairs(set:correlations()) do
     for _, f in ipairs(c.alerts and found[c.key] or {}) do out[#out + 1] = f.id end
   end
