@@ -4,6 +4,7 @@
 --     options: of a normalizer; host.encode(value) -> JSON text; host.hidden(dataset) -> names whose values are never copied, or nil;
 --     host.hmac_key = text or secret, or nil; key_later = true: the host makes a map that is `keyed` anew with its key; host.null
 --   map.lost(read, record) -> set of dotted paths of the record that nothing reads
+local check = require "defendis.check"
 local expressions = require "defendis.normalize.expressions"
 local program = require "defendis.normalize.program"
 local secrets = require "defendis.helpers.secrets"
@@ -138,7 +139,7 @@ function Compiler:fixed(node)
   end
   local parts, brackets = {}, node.kind == "list" and "[%s]" or "{%s}"
   if node.kind == "expression" or node.rest then return nil end
-  for i, name in ipairs(node.kind == "list" and node or tree.sorted(node.members)) do
+  for i, name in ipairs(node.kind == "list" and node or check.sorted_keys(node.members)) do
     local json = self:fixed(node.kind == "list" and name or node.members[name])
     if not json then return nil end
     parts[i] = node.kind == "list" and json or self.host.encode(name) .. ":" .. json
@@ -152,7 +153,7 @@ function Compiler:object(node)
     if fixed ~= "" then kids[#kids + 1] = self:add{ op = "raw", text = fixed } end
     fixed = ""
   end
-  for _, name in ipairs(tree.sorted(node.members)) do
+  for _, name in ipairs(check.sorted_keys(node.members)) do
     local member, key = node.members[name], self.host.encode(name) .. ":"
     local json = self:fixed(member)
     if json then
