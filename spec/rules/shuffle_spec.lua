@@ -94,15 +94,6 @@ local function records(random)
   return out
 end
 
-local function shuffled(list, random)
-  local out = { table.unpack(list) }
-  for i = #out, 2, -1 do
-    local j = random(i)
-    out[i], out[j] = out[j], out[i]
-  end
-  return out
-end
-
 local function host()
   local out = h.host()
   out.uuid5, out.null, out.array = core.hash.uuid5, core.json.null, core.json.array
@@ -151,7 +142,7 @@ end
 
 -- In any order that a pipeline allows: a record comes before its day is decided.
 local function scrambled(texts, list, random)
-  local path, todo, day = fresh(), shuffled(list, random), 0
+  local path, todo, day = fresh(), h.shuffled(list, random), 0
   local c, set, state = session(path, texts)
   while day < DAYS do
     day = math.min(DAYS, day + random(6))
@@ -165,7 +156,7 @@ local function scrambled(texts, list, random)
       end
     end
     deliver(c, set, page)
-    todo = shuffled(left, random)
+    todo = h.shuffled(left, random)
     if random(3) == 1 then
       c:close()
       c, set, state = session(path, texts)
