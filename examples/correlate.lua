@@ -2,7 +2,7 @@
 --   lua5.4 correlate.lua rules/ acme.example 2026-01-01 2026-02-01
 local defendis = require "defendis"
 local file = require "defendis.pipeline.file"
-local replay = require "defendis.rules.replay"
+local memory = require "defendis.rules.memory"
 local rules = require "defendis.rules"
 
 local folder, domain, from, to = table.unpack(arg)
@@ -21,7 +21,7 @@ for _, dataset in ipairs(set:datasets()) do
   end
 end
 
-local found, by = {}, replay.run(set, events)
+local found, by = {}, memory.run(set, events)
 for _, c in ipairs(set:correlations()) do
   if c.alerts then table.move(by[c.key], 1, #by[c.key], #found + 1, found) end
 end

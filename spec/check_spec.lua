@@ -61,6 +61,10 @@ describe("check", function()
     assert.is_nil(check.nearest("password", { "id", "level" }))
   end)
 
+  it("puts the keys of any table in one order: numbers first, as numbers", function()
+    assert.same({ 2, 10, "10", "1a", "b", true }, check.sorted_keys{ b = 1, [10] = 1, [2] = 1, ["1a"] = 1, ["10"] = 1, [true] = 1 })
+  end)
+
   it("makes errors that print as their message", function()
     local err = check.error("config", "wrong", { line = 3 })
     assert.equal("wrong", tostring(err))

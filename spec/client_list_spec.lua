@@ -3,13 +3,7 @@ local run = require "support.run"
 local defendis = require "defendis"
 local raw = require("defendis_internals").raw
 
-local answer, serve, connect = hostile.answer, hostile.serve, hostile.client
-
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local answer, serve, connect, raised = hostile.answer, hostile.serve, hostile.client, hostile.raised
 
 describe("lists", function()
   after_each(hostile.clean)

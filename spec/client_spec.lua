@@ -3,13 +3,7 @@ local scratch = require "support.scratch"
 local core = require "defendis.core"
 local defendis = require "defendis"
 
-local answer, serve, connect = hostile.answer, hostile.serve, hostile.client
-
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local answer, serve, connect, raised = hostile.answer, hostile.serve, hostile.client, hostile.raised
 
 describe("a client's options", function()
   after_each(hostile.clean)

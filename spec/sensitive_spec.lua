@@ -120,7 +120,7 @@ describe("a sensitive value", function()
     assert.same({ true, false }, { value(""):is_empty(), value(" "):is_empty() })
     local hex = "5f4dcc3b5aa765d61d8327deb882cf99"
     local kinds = { [hex] = "md5", [hex:upper()] = "md5", [hex .. "00000000"] = "sha1", [hex .. hex] = "sha256", [hex:rep(4)] = "sha512",
-      ["*" .. hex .. "00000000"] = "mysql", ["$2b$12$" .. ("a"):rep(53)] = "bcrypt", ["$argon2id$v=19$m=1,t=1"] = "argon2",
+      ["*" .. hex .. "00000000"] = "mysql41", ["$2b$12$" .. ("a"):rep(53)] = "bcrypt", ["$argon2id$v=19$m=1,t=1"] = "argon2",
       ["$6$salt$abcdefgh"] = "sha512crypt", ["pbkdf2_sha256$1$a$b"] = "pbkdf2", [("1"):rep(32)] = "clear", ["$2b$"] = "clear",
       ["Canary"] = "clear", [""] = "clear", ["*"] = "clear" }
     for text, kind in pairs(kinds) do assert.equal(kind, value(text):kind(), text) end

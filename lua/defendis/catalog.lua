@@ -5,21 +5,12 @@
 -- Which datasets take fromDate/toDate is documented only as "where supported", and record fields (id_field, time) are
 -- not documented at all: they are settings with the values the simulator uses.
 local check = require "defendis.check"
+local secrets = require "defendis.helpers.secrets"
 
 local catalog = {}
 
--- Fields that hold what nobody but its owner should read, at any depth and in any case; `cards`: those that hold card numbers;
--- `bare`: those that can hold few values, which an HMAC would not hide from who knows some.
--- The vendor documents no record fields: these are the simulator's and the usual names. What is not listed is not hidden; a
--- pipeline file adds to them.
-local LOGIN = { "password", "passwords", "passwd", "pass", "pwd", "plaintext", "passwordHash", "password_hash", "hash", "hashedPassword",
-  "hashed_password", "secret", "secrets", "token", "tokens", "accessToken", "access_token", "refreshToken", "refresh_token", "idToken",
-  "id_token", "sessionToken", "session_token", "sessionId", "session_id", "cookie", "cookies", "apiKey", "api_key", "privateKey",
-  "private_key", "seedPhrase", "seed_phrase", "securityAnswer", "security_answer" }
-local CODE = { "pin", "otp", "totp", "cvv", "cvv2", "cvc", "cvc2", "securityCode", "security_code" }
-local TRACK = { "pinBlock", "pin_block", "track", "track1", "track2", "trackData", "track_data" }
-local PAN = { "cardNumber", "card_number", "pan", "number", "card", "ccNumber", "cc_number" }
-
+-- `sensitive`: fields that hold what nobody but its owner should read, at any depth and in any case; `cards`: those that hold card
+-- numbers; `bare`: those that can hold few values, which an HMAC would not hide from who knows some.
 local entries, by_name = {}, {}
 
 local function add(entry)
@@ -61,13 +52,13 @@ for _, kind in ipairs{ "assets", "domain", "bin", "executive", "keyword", "ranso
 end
 
 dataset{ name = "dataleaks.credentials", path = "/api/v1/dataleaks/credentials", input = "domain",
-  watchlist = "domain", time = "leakedAt", sensitive = LOGIN, bare = CODE }
+  watchlist = "domain", time = "leakedAt", sensitive = secrets.LOGIN, bare = secrets.CODE }
 dataset{ name = "dataleaks.credentials_email", path = "/api/v1/dataleaks/credentials/email", input = "email",
-  watchlist = "executive", time = "leakedAt", sensitive = LOGIN, bare = CODE }
+  watchlist = "executive", time = "leakedAt", sensitive = secrets.LOGIN, bare = secrets.CODE }
 dataset{ name = "dataleaks.documents", path = "/api/v1/dataleaks/documents", input = "domain",
   watchlist = "domain", time = "leakedAt" }
 dataset{ name = "dataleaks.paymentcards", path = "/api/v1/dataleaks/paymentcards/bins", input = "bin",
-  watchlist = "bin", time = "leakedAt", sensitive = TRACK, cards = PAN, bare = CODE }
+  watchlist = "bin", time = "leakedAt", sensitive = secrets.TRACK, cards = secrets.CARD, bare = secrets.CODE }
 add{ name = "dataleaks.stats", method = "GET", path = "/api/v1/dataleaks/stats", required = { "domain" } }
 add{ name = "dataleaks.user", method = "GET", path = "/api/v1/dataleaks/user", required = { "id" } }
 

@@ -51,10 +51,18 @@ function check.nearest(word, known)
   return best
 end
 
-local function sorted_keys(t)
+local function before(a, b)
+  local is_number = type(a) == "number"
+  if is_number ~= (type(b) == "number") then return is_number end
+  if is_number then return a < b end
+  return tostring(a) < tostring(b)
+end
+
+--- The keys of a table in one order: numbers, then all others by their text.
+function check.sorted_keys(t)
   local keys = {}
   for k in pairs(t) do keys[#keys + 1] = k end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  table.sort(keys, before)
   return keys
 end
 
@@ -172,10 +180,10 @@ end
 -- name
 function check.options(options, spec)
   if type(options) ~= "table" then return ("a table expected, got %s"):format(with_article(type(options))) end
-  for _, key in ipairs(sorted_keys(options)) do
+  for _, key in ipairs(check.sorted_keys(options)) do
     if spec[key] == nil then return check.unknown(key, spec), { key } end
   end
-  local names = sorted_keys(spec)
+  local names = check.sorted_keys(spec)
   for _, name in ipairs(names) do
     local entry = spec[name]
     if type(entry) == "table" and entry.required and options[name] == nil then

@@ -231,17 +231,15 @@ end
 
 --- What a finding is about: the values of its group, sorted by name, or the record's id.
 function replay.about(doc)
-  local names, out = {}, {}
-  for name in pairs(doc.group or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
+  local out = {}
+  for i, name in ipairs(check.sorted_keys(doc.group or {})) do
     local v = doc.group[name]
     local list = type(v) == "table" and v or { v }
     local texts = {}
     for k, part in ipairs(list) do texts[k] = tostring(part) end
     out[i] = table.concat(texts, " ")
   end
-  return names[1] and table.concat(out, " ") or doc.evidence and doc.evidence[1] and doc.evidence[1].id or ""
+  return out[1] and table.concat(out, " ") or doc.evidence and doc.evidence[1] and doc.evidence[1].id or ""
 end
 
 return replay

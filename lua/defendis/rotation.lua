@@ -66,8 +66,8 @@ end
 --- Is there a program that compresses?
 function rotation.can_compress() return os.execute "command -v zstd >/dev/null 2>&1" == true end
 
--- A crash at any point leaves the file, its whole packed form, or both; then it is packed again.
-local PACK = [[umask 077; for f; do t=$f.zst.$$.tmp
+-- A crash at any point leaves the file, its whole packed form, or both; then it is packed again. A folder of that name stays.
+local PACK = [[umask 077; for f; do t=$f.zst.$$.tmp; [ ! -d "$f.zst" ] || continue
   zstd -q -c -- "$f" >"$t" && sync "$t" && mv -fT "$t" "$f.zst" && sync "$(dirname "$f")" && rm -f "$f" || rm -f "$t"; done]]
 
 local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end

@@ -14,9 +14,10 @@
 --              passed, or by `until = "2026-01-31T12:00:00Z"`; `since` is where the pipeline begins.
 -- A rule or correlation without a positive and a negative test, or a normalizer without a test, fails as well; of Sigma files only
 -- those that have tests.
+local check = require "defendis.check"
 local fault = require "defendis.rules.fault"
 local declared = require "defendis.normalize.map"
-local replay = require "defendis.rules.replay"
+local memory = require "defendis.rules.memory"
 local times = require "defendis.time"
 
 local ruletest = {}
@@ -32,10 +33,7 @@ end
 local function difference(expect, got, path, null, out)
   if expect == null and got == nil then return out end
   if type(expect) == "table" and type(got) == "table" then
-    local keys = {}
-    for k in pairs(expect) do keys[#keys + 1] = k end
-    table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-    for _, k in ipairs(keys) do
+    for _, k in ipairs(check.sorted_keys(expect)) do
       local step = math.type(k) == "integer" and ("[%d]"):format(k) or (path == "" and "" or ".") .. tostring(k)
       difference(expect[k], got[k], path .. step, null, out)
     end
@@ -146,7 +144,7 @@ function kinds.correlation(set, def, test)
   local events
   events, problem = events_of(set, reach(def.compiled, { ids = {}, datasets = {}, count = 0 }), test)
   if not events then return problem end
-  local count = #replay.run(set, events, { from = origin, cuts = { to }, origin = origin })[def.id]
+  local count = #memory.run(set, events, { from = origin, cuts = { to }, origin = origin })[def.id]
   if count ~= test.findings then return ("findings: expected %d, got %d"):format(test.findings, count) end
 end
 

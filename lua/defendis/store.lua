@@ -93,6 +93,13 @@ function Store:window(dataset, input, from, to)
   return with_emitted(self, to_table(LEDGER, self.db:row(GET_WINDOW, dataset, input, from, to)))
 end
 
+-- A row as window() gives it, of a window that was not walked and is not written yet.
+function Store.new_window(dataset, input, from, to)
+  local row = { dataset = dataset, input = input, from = from, to = to, emitted = {} }
+  for name, value in pairs(DEFAULTS) do row[name] = value end
+  return row
+end
+
 -- Writes a whole row as window() gives it; absent counts are 0, an absent state is "open". -> true, or nil, err.
 function Store:put_window(row)
   local values = {}

@@ -17,6 +17,9 @@ describe("hash.kind", function()
     { "$6$salt$" .. b64(86), "sha512crypt" }, { "$6$rounds=5000$salt$" .. b64(86), "sha512crypt" },
     { "$y$j9T$" .. b64(22) .. "$" .. b64(43), "yescrypt" }, { "$pbkdf2-sha256$29000$c2FsdA$aGFzaGhhc2hoYXNo", "pbkdf2" },
     { "pbkdf2_sha256$260000$salt$aGFzaGhhc2hoYXNoaGFzaA==", "pbkdf2" }, { "pbkdf2:sha256:150000$salt$aabbccddeeff", "pbkdf2" },
+    { "$7$C6..../....salt$" .. b64(43), "scrypt" }, { "$scrypt$ln=16,r=8,p=1$c2FsdA$aGFzaGhhc2g", "scrypt" },
+    { "scrypt:32768:8:1$salt$" .. ("a1"):rep(64), "scrypt" }, { "$krb5tgs$23$*user$ACME$x*$aabb$ccdd", "kerberos" },
+    { "$2x$10$" .. b64(53), "bcrypt" }, { "$2a$10$" .. b64(53), "bcrypt" }, { "{SHA}" .. ("ab"):rep(13) .. "c=", "sha" },
     { "*" .. ("2A"):rep(20), "mysql41" }, { "{SSHA}" .. b64(28):gsub("%.", "a") .. "ab==", "ssha" },
   }
 
@@ -24,9 +27,20 @@ describe("hash.kind", function()
     for _, c in ipairs(CASES) do assert.equal(c[2], h.hash.kind(c[1]), c[1]) end
   end)
 
+  it("is what a sensitive value says too, but of what needs the text: NTLM is md5 there, and digits alone are clear", function()
+    local core = require "defendis.core"
+    local list = assert(core.sensitive.fields{ names = { "password" } })
+    for _, c in ipairs(CASES) do
+      local page = assert(core.json.page('{"data":[' .. core.json.encode{ password = c[1] } .. "]}"))
+      local expected = c[2] == "ntlm?" and "md5" or (c[2] == "ntlm" or not c[1]:find("%D")) and "clear" or c[2]
+      assert.equal(expected, page:record(1, list).password:kind(), c[1])
+    end
+  end)
+
   it("is nil for clear text, for what is cut short, and for anything", function()
     for _, c in ipairs(CASES) do
-      if #c[1] ~= 65 and c[2] ~= "pbkdf2" and c[2] ~= "argon2" and c[2] ~= "yescrypt" and c[2] ~= "ssha" then
+      if #c[1] ~= 65 and c[2] ~= "pbkdf2" and c[2] ~= "argon2" and c[2] ~= "yescrypt" and c[2] ~= "ssha" and c[2] ~= "scrypt"
+        and c[2] ~= "kerberos" and c[2] ~= "sha" then
         assert.is_nil(h.hash.kind(c[1]:sub(1, -2)), c[1])
         assert.is_nil(h.hash.kind(c[1] .. "\n"), c[1])
       end
@@ -75,6 +89,18 @@ describe("card.check", function()
     refused("no text", -4111111111111111)
     refused("no text", nil)
     assert.same({}, made.survivors(h.card.check))
+  end)
+
+  it("agrees with sensitive values on check digits", function()
+    local core = require "defendis.core"
+    local list = assert(core.sensitive.fields{ cards = { "card" } })
+    for number in pairs(GOOD) do
+      for i = 0, 9 do
+        local other = number:sub(1, -2) .. i
+        local page = assert(core.json.page('{"data":[{"card":"' .. other .. '"}]}'))
+        assert.equal(require("defendis.helpers.shapes").luhn(other), page:record(1, list).card:luhn(), other)
+      end
+    end
   end)
 
   it("finds every single wrong digit", function()

@@ -235,7 +235,8 @@ static int l_reserve(lua_State *L) {
 int internals_open_base(lua_State *L) {
   static const luaL_Reg secret[] = {{"bytes", l_bytes}, {"free", l_free}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      DF_REG(fail),         DF_REG(cleared),          DF_REG(kind),         DF_REG(kind_from_name), DF_REG(days_from_civil), DF_REG(civil_from_days),
+      DF_REG(fail),         DF_REG(cleared),          DF_REG(kind),         DF_REG(kind_from_name), DF_REG(days_from_civil),
+      DF_REG(civil_from_days),
       DF_REG(date_parse),   DF_REG(date_format),      DF_REG(clocks),       DF_REG(secret),         DF_REG(secret_from_file),
       DF_REG(find_api_key), DF_REG(redact),           DF_REG(log),          DF_REG(log_level),      DF_REG(buffer),
       DF_REG(reserve),      {NULL, NULL},

@@ -175,7 +175,8 @@ static int l_reap(lua_State *L) {
 }
 
 int internals_open_live(lua_State *L) {
-  static const luaL_Reg functions[] = {{"held", l_held}, {"drop", l_drop}, {"leak", l_leak}, {"adopt", l_adopt}, {"reap", l_reap}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"held", l_held},   {"drop", l_drop}, {"leak", l_leak},
+                                       {"adopt", l_adopt}, {"reap", l_reap}, {NULL, NULL}};
   luaL_newlib(L, functions); /* [live] */
   return 1;
 }

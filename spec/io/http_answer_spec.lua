@@ -1,23 +1,7 @@
 local hostile = require "support.hostile"
 
 local answer, serve, connect = hostile.answer, hostile.serve, hostile.client
-
--- One GET of an answer. Returns what the client said and the server.
-local function get(given, options)
-  local server = serve(given)
-  local value, err = connect(server, options):get "/api/v1/x"
-  return value, err, server
-end
-
-local function refused(kind, given, options)
-  local value, err, server = get(given, options)
-  assert.is_nil(value)
-  assert.are.equal(kind, err.kind, err.message)
-  assert.is_true(#err.message < 512)
-  assert.is_nil(err.message:find "%c")
-  assert.is_nil(err.message:find("canary", 1, true))
-  return err, server
-end
+local get, refused = hostile.get, hostile.refused
 
 describe("an answer", function()
   after_each(hostile.clean)

@@ -1,38 +1,14 @@
 -- store_crash_spec.lua: damage, full disks and kills.
 local scratch = require "support.scratch"
+local stored = require "support.stored"
 local core = require "defendis.core"
 
-local V1 = "CREATE TABLE t(a INTEGER PRIMARY KEY, b ANY) STRICT"
+local open, fill, refused = stored.open, stored.fill, stored.refused
 
 describe("store under attack", function()
   local dir, path
 
-  local function open(options)
-    options = options or {}
-    options.migrations = options.migrations or { V1 }
-    return core.store.open(path, options)
-  end
-
-  local function refused(pattern, options)
-    local s, err = open(options)
-    assert.is_nil(s)
-    assert.equal("store", err.kind)
-    assert.truthy(err.message:find(pattern), err.message)
-    return err
-  end
-
-  local function fill(rows)
-    local s <close> = assert(open())
-    assert(s:begin())
-    for i = 1, rows do assert(s:exec("INSERT INTO t VALUES(?, ?)", i, ("row %d "):format(i):rep(10))) end
-    assert(s:commit())
-  end
-
-  before_each(function()
-    dir = scratch.dir()
-    path = dir .. "/state.db"
-  end)
-
+  before_each(function() dir, path = stored.new() end)
   after_each(function() scratch.remove(dir) end)
 
   describe("a damaged state", function()

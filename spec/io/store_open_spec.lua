@@ -1,39 +1,15 @@
 -- store_open_spec.lua: which state files are opened, by whom, and which are refused.
 local scratch = require "support.scratch"
+local stored = require "support.stored"
 local core = require "defendis.core"
 
-local V1 = "CREATE TABLE t(a INTEGER PRIMARY KEY, b ANY) STRICT"
+local V1, open, fill, refused = stored.V1, stored.open, stored.fill, stored.refused
 local V2 = "CREATE TABLE u(x); INSERT INTO u SELECT a FROM t"
 
 describe("opening a store", function()
   local dir, path
 
-  local function open(options)
-    options = options or {}
-    options.migrations = options.migrations or { V1 }
-    return core.store.open(path, options)
-  end
-
-  local function refused(pattern, options)
-    local s, err = open(options)
-    assert.is_nil(s)
-    assert.equal("store", err.kind)
-    assert.truthy(err.message:find(pattern), err.message)
-    return err
-  end
-
-  local function fill(rows)
-    local s <close> = assert(open())
-    assert(s:begin())
-    for i = 1, rows do assert(s:exec("INSERT INTO t VALUES(?, ?)", i, ("row %d "):format(i):rep(10))) end
-    assert(s:commit())
-  end
-
-  before_each(function()
-    dir = scratch.dir()
-    path = dir .. "/state.db"
-  end)
-
+  before_each(function() dir, path = stored.new() end)
   after_each(function() scratch.remove(dir) end)
 
   describe("opening", function()
@@ -69,7 +45,7 @@ describe("opening a store", function()
       fill(1)
       os.execute(("mv '%s' '%s.real' && ln -s '%s.real' '%s'"):format(path, path, path, path))
       refused "is a symbolic link"
-      path = dir
+      stored.path = dir
       refused "is not a regular file"
     end)
 
@@ -104,7 +80,7 @@ describe("opening a store", function()
         assert.is_nil(s)
         assert.equal("config", err.kind)
       end
-      path = dir .. "/none/state.db"
+      stored.path = dir .. "/none/state.db"
       refused "No such file or directory"
     end)
 

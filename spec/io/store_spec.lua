@@ -1,30 +1,13 @@
 -- store_spec.lua: how Lua reads and writes the state file.
 local scratch = require "support.scratch"
-local core = require "defendis.core"
+local stored = require "support.stored"
 
-local V1 = "CREATE TABLE t(a INTEGER PRIMARY KEY, b ANY) STRICT"
+local open, fill = stored.open, stored.fill
 
 describe("store", function()
-  local dir, path
+  local dir
 
-  local function open(options)
-    options = options or {}
-    options.migrations = options.migrations or { V1 }
-    return core.store.open(path, options)
-  end
-
-  local function fill(rows)
-    local s <close> = assert(open())
-    assert(s:begin())
-    for i = 1, rows do assert(s:exec("INSERT INTO t VALUES(?, ?)", i, ("row %d "):format(i):rep(10))) end
-    assert(s:commit())
-  end
-
-  before_each(function()
-    dir = scratch.dir()
-    path = dir .. "/state.db"
-  end)
-
+  before_each(function() dir = stored.new() end)
   after_each(function() scratch.remove(dir) end)
 
   describe("values", function()

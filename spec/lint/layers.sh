@@ -96,6 +96,9 @@ for f in $(find src spec -name '*.c' 2>/dev/null); do # a definition begins in t
   awk -v f="$f" '/^[A-Za-z_]/ { start = NR; called = /\(/ } /^}/ { if (called && NR - start >= 59)
     printf "%s:%d: the function has %d lines, over 59\n", f, start, NR - start + 1; called = 0 }' "$f" >>"$out"
 done
+for f in $(find src spec include -name '*.[ch]' 2>/dev/null); do # luacheck looks after the Lua lines
+  awk -v f="$f" 'length > 140 { printf "%s:%d: the line has %d bytes, over 140\n", f, NR, length }' "$f" >>"$out"
+done
 luac=$(command -v luac5.4 || command -v luac)
 for f in $(find lua spec examples src -name '*.lua' 2>/dev/null); do
   "$luac" -l -p "$f" | sed -n 's/^function <.*:\([0-9]*\),\([0-9]*\)>.*/\1 \2/p' | while read -r first last; do

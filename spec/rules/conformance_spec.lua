@@ -1,6 +1,6 @@
 -- What correlations mean, point by point: Sigma correlation rules 2.1 and what they leave open.
 local h = require "rules.helper"
-local replay = require "defendis.rules.replay"
+local memory = require "defendis.rules.memory"
 local ruletest = require "defendis.ruletest"
 
 local BASES = [[local function named(id, dataset)
@@ -46,7 +46,7 @@ end
 
 local function found(set, list, options, id)
   if type(list) == "string" then list = records(list) end
-  return replay.run(set, events_of(set, list), options)[id or "c"]
+  return memory.run(set, events_of(set, list), options)[id or "c"]
 end
 
 local function times(...)

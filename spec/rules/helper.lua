@@ -58,6 +58,16 @@ function helper.sorted(events)
   return events
 end
 
+--- The list in another order.
+function helper.shuffled(list, random)
+  local out = { table.unpack(list) }
+  for i = #out, 2, -1 do
+    local j = random(i)
+    out[i], out[j] = out[j], out[i]
+  end
+  return out
+end
+
 --- Events of one key and group in one call, from the beginning.
 function helper.all(set, key, group, events) return set:evaluate(key, group, events, math.mininteger, nil) end
 

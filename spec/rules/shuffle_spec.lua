@@ -3,7 +3,7 @@
 local h = require "rules.helper"
 local commit = require "defendis.pipeline.commit"
 local core = require "defendis.core"
-local replay = require "defendis.rules.replay"
+local memory = require "defendis.rules.memory"
 local rules = require "defendis.rules"
 local scratch = require "support.scratch"
 local store = require "defendis.store"
@@ -94,15 +94,6 @@ local function records(random)
   return out
 end
 
-local function shuffled(list, random)
-  local out = { table.unpack(list) }
-  for i = #out, 2, -1 do
-    local j = random(i)
-    out[i], out[j] = out[j], out[i]
-  end
-  return out
-end
-
 local function host()
   local out = h.host()
   out.uuid5, out.null, out.array = core.hash.uuid5, core.json.null, core.json.array
@@ -151,7 +142,7 @@ end
 
 -- In any order that a pipeline allows: a record comes before its day is decided.
 local function scrambled(texts, list, random)
-  local path, todo, day = fresh(), shuffled(list, random), 0
+  local path, todo, day = fresh(), h.shuffled(list, random), 0
   local c, set, state = session(path, texts)
   while day < DAYS do
     day = math.min(DAYS, day + random(6))
@@ -165,7 +156,7 @@ local function scrambled(texts, list, random)
       end
     end
     deliver(c, set, page)
-    todo = shuffled(left, random)
+    todo = h.shuffled(left, random)
     if random(3) == 1 then
       c:close()
       c, set, state = session(path, texts)
@@ -191,7 +182,7 @@ local function replayed(texts, list)
     set:apply("d", r, { id = r.id, time = r.at })
     for _, e in ipairs(set:events()) do events[#events + 1] = e end
   end
-  local found = replay.run(set, events, { from = 0, cuts = { DAYS * DAY }, origin = 0 })
+  local found = memory.run(set, events, { from = 0, cuts = { DAYS * DAY }, origin = 0 })
   for _, c in ipairs(set:correlations()) do
     for _, f in ipairs(c.alerts and found[c.key] or {}) do out[#out + 1] = f.id end
   end

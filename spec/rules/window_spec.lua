@@ -228,14 +228,6 @@ describe("findings of random records", function()
     return out
   end
 
-  local function shuffled(list, random)
-    for i = #list, 2, -1 do
-      local j = random(i)
-      list[i], list[j] = list[j], list[i]
-    end
-    return list
-  end
-
   -- What a store does: one row per (rule, group, time, id, member), repeats kept when `repeats` says so.
   local function stored(set, list, repeats)
     local groups, seen = {}, {}
@@ -288,7 +280,7 @@ describe("findings of random records", function()
         for i = 1, random(8) do cuts[i] = random(42 * (W // 8)) end
         table.sort(cuts)
         cuts[#cuts + 1] = math.maxinteger
-        local again = shuffled({ table.unpack(list) }, random)
+        local again = h.shuffled({ table.unpack(list) }, random)
         for i = 1, 10 do again[#again + 1] = list[i] end
         assert.same(whole, findings_of(set_of(kind[1], kind[2]), stored(set, again, random(2) == 1), cuts))
       end

@@ -124,7 +124,7 @@ describe("a search of a detection", function()
     local d = "s:\n  '|all': [foo, bar]\ncondition: s\n"
     assert.is_true(h.match(d, { a = "foo", b = { "bar" } }))
     assert.is_false(h.match(d, { a = "foo" }))
-    assert.is_true(h.match("s: {'|re': 'fo+b'}\ncondition: s\n", { a = "xfooob" }))
+    assert.is_true(h.match("s: {'|re': 'fo+b'}\ncondition: s\n", { a = "xfooob" }, h.CORE))
     assert.is_true(h.match("s: ['x', {f: 1}]\ncondition: s\n", { f = 1 }))
   end)
 

@@ -1,10 +1,12 @@
--- helper.lua: Sigma texts for the sigma specs, under plain Lua.
+-- helper.lua: Sigma texts for the sigma specs, under a host without the core.
+local core = require "defendis.core"
 local rules = require "defendis.rules"
 local host = require("rules.helper").host
 
 local helper = {}
 
 helper.null = require("cjson").null
+helper.CORE = { native = { regex = core.regex.new } } -- what `re` needs of a host
 
 --- Loads texts as a.yml, b.yml, ...; one that begins with "return" is Lua. host: more fields for the host, or nil.
 function helper.load(texts, more)

@@ -61,6 +61,29 @@ function hostile.client(server, options)
   return keep(client.new(o))
 end
 
+--- One GET of an answer, or of a table of them. Returns what the client said and the server.
+function hostile.get(given, options)
+  local server = hostile.serve(given)
+  local value, err = hostile.client(server, options):get "/api/v1/x"
+  return value, err, server
+end
+
+--- The same; it has to fail, with one line that holds nothing of the key. Returns the error and the server.
+function hostile.refused(kind, given, options)
+  local value, err, server = hostile.get(given, options)
+  assert(value == nil, "it was taken")
+  assert(err.kind == kind and #err.message < 512 and not err.message:find "%c", err.kind .. ": " .. err.message)
+  assert(not err.message:find("canary", 1, true), "the key is in the message")
+  return err, server
+end
+
+--- What a function raises.
+function hostile.raised(f, ...)
+  local ok, err = pcall(f, ...)
+  assert(not ok, "it raised nothing")
+  return err
+end
+
 --- What a process printed on stdout, as bytes.
 function hostile.output(command)
   local pipe <close> = assert(io.popen(command, "r"))

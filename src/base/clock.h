@@ -25,7 +25,8 @@ int df_time_parse(const char *text, size_t len, int64_t *ms);
 /* Reads every form of an ISO 8601 time that defendis.time.parse reads. 0, or -1. */
 int df_time_read(const char *text, size_t len, int64_t *ms);
 
-/* Writes "YYYY-MM-DDTHH:MM:SSZ", with ".mmm" before the Z when there are milliseconds, and a NUL: years 0001 to 9999. Returns the length. */
+/* Writes "YYYY-MM-DDTHH:MM:SSZ", with ".mmm" before the Z when there are milliseconds, and a NUL: years 0001 to 9999.
+   Returns the length. */
 size_t df_time_format(int64_t ms, char out[32]);
 
 /* Writes "YYYY-MM-DD" and a NUL. */

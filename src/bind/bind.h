@@ -61,7 +61,8 @@ size_t df_read_params(lua_State *L, int at, df_param *params);
 /* The secret that is the field `key` of the table at `at`, or NULL. */
 const df_secret *df_opt_secret(lua_State *L, int at, const char *key);
 
-/* The list of sensitive fields at `at`, from core.sensitive.fields; NULL when there is none. scan: whether texts are searched for card numbers. */
+/* The list of sensitive fields at `at`, from core.sensitive.fields; NULL when there is none.
+   scan: whether texts are searched for card numbers. */
 const df_fields *df_opt_fields(lua_State *L, int at, int *scan);
 
 /* Pushes a copy of the text as a value that cannot be read; field: from the list at stack index `at`. */

@@ -274,7 +274,8 @@ static int l_ready(lua_State *L) {
 
 int df_open_client(lua_State *L) {
   static const luaL_Reg methods[] = {DF_REG(submit), DF_REG(close), {NULL, NULL}};
-  static const luaL_Reg functions[] = {DF_REG(open), DF_REG(timer), DF_REG(readable), DF_REG(wait), DF_REG(poll), DF_REG(cancel), DF_REG(ready), {NULL, NULL}};
+  static const luaL_Reg functions[] = {DF_REG(open), DF_REG(timer), DF_REG(readable), DF_REG(wait),
+                                       DF_REG(poll), DF_REG(cancel), DF_REG(ready), {NULL, NULL}};
   df_open_class(L, CLIENT, methods, l_close);
   luaL_newlib(L, functions); /* [functions] */
   return 1;

@@ -59,8 +59,9 @@ int df_open_core(lua_State *L) {
     int for_scripts; /* also in a sandbox */
   } parts[] = {
       {"json", df_open_json, 1},     {"client", df_open_client, 1}, {"api", df_open_api, 1},     {"hash", df_open_hash, 1},
-      {"store", df_open_store, 0},   {"stream", df_open_stream, 0}, {"kafka", df_open_kafka, 0}, {"httpd", df_open_httpd, 0}, {"sys", df_open_sys, 0},
-      {"secret", df_open_secret, 0}, {"endpoint", df_open_endpoint, 0}, {"connection", df_open_connection, 0},
+      {"store", df_open_store, 0},   {"stream", df_open_stream, 0}, {"kafka", df_open_kafka, 0}, {"httpd", df_open_httpd, 0},
+      {"sys", df_open_sys, 0},       {"secret", df_open_secret, 0},
+      {"endpoint", df_open_endpoint, 0}, {"connection", df_open_connection, 0},
       {"events", df_open_events, 0}, {"names", df_open_names, 1},   {"regex", df_open_regex, 1}, {"map", df_open_map, 0},
       {"sensitive", df_open_sensitive, 0},
   };

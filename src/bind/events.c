@@ -109,9 +109,9 @@ static void read_value(lua_State *L, int idx, df_event *e, char text[40]) {
   e->value = (df_span){text, (size_t)n};
 }
 
-/* packer:add(list, n, floors, floor) -> how many were late, and {where each of them begins in the list}, or nil. list: rule, Unix ms, group, id, member and value (text, number or nil) of each
-   event, n values in all. Those before floors[rule], or else before the floor, are late: counted and left out; the
-   floors stay the same until the next take. */
+/* packer:add(list, n, floors, floor) -> how many were late, and {where each of them begins in the list}, or nil. list: rule, Unix ms,
+   group, id, member and value (text, number or nil) of each event, n values in all. Those before floors[rule], or else before
+   the floor, are late: counted and left out; the floors stay the same until the next take. */
 static int l_add(lua_State *L) {
   packer *p = luaL_checkudata(L, 1, PACKER);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -193,7 +193,8 @@ static int l_gather_close(lua_State *L) {
 
 /* events.gather(from, since, to, least) -> a gather, see engine/events.h; times are Unix ms. */
 static int l_gather(lua_State *L) {
-  lua_Integer from = luaL_checkinteger(L, 1), since = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3), least = luaL_checkinteger(L, 4);
+  lua_Integer from = luaL_checkinteger(L, 1), since = luaL_checkinteger(L, 2);
+  lua_Integer to = luaL_checkinteger(L, 3), least = luaL_checkinteger(L, 4);
   luaL_argcheck(L, least >= 0, 4, "not below 0");
   holder *h = lua_newuserdatauv(L, sizeof *h, 0); /* [gather] */
   *h = (holder){0};

@@ -67,8 +67,8 @@ static df_span read_key(lua_State *L) {
   return key;
 }
 
-/* map.new{code = integers, texts = strings, functions = array, key = of HMACs, a text or a secret, or nil}: a map, or nil and an error. What the
-   integers say: defendis/normalize/program.lua. */
+/* map.new{code = integers, texts = strings, functions = array, key = of HMACs, a text or a secret, or nil}: a map, or nil and an error.
+   What the integers say: defendis/normalize/program.lua. */
 static int l_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);

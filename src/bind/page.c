@@ -144,8 +144,8 @@ static int l_record(lua_State *L) {
   return 1;
 }
 
-/* page:read(i, reader): as page:record, but what scripts do not read of the record is not made: see core.json.reader. Such a record lasts as
-   long as the page. */
+/* page:read(i, reader): as page:record, but what scripts do not read of the record is not made: see core.json.reader. Such a record
+   lasts as long as the page. */
 static int l_read(lua_State *L) {
   df_json *doc;
   df_json_ref at = check_record(L, &doc);
@@ -243,8 +243,8 @@ static int l_bytes(lua_State *L) {
 }
 
 void df_open_page(lua_State *L) {
-  static const luaL_Reg methods[] = {DF_REG(len),   DF_REG(record), DF_REG(read),   DF_REG(raw),   DF_REG(field), DF_REG(identify), DF_REG(paging), DF_REG(hash),
-                                     DF_REG(bytes), DF_REG(replaced), DF_REG(close), {NULL, NULL}};
+  static const luaL_Reg methods[] = {DF_REG(len),  DF_REG(record), DF_REG(read),     DF_REG(raw),   DF_REG(field), DF_REG(identify), DF_REG(paging),
+                                     DF_REG(hash), DF_REG(bytes),  DF_REG(replaced), DF_REG(close), {NULL, NULL}};
   static const luaL_Reg functions[] = {DF_REG(decode), DF_REG(number), DF_REG(page), {NULL, NULL}};
   df_open_class(L, PAGE, methods, l_close);
   df_open_values(L);

@@ -36,8 +36,8 @@ typedef struct reader {
   lua_Integer strings;
 } reader;
 
-/* In a table: DF_HERE -> which object it is: node (24 bits), shape (8 bits), which keys it owns (32 bits). In its metatable: the page and the
-   reader, at 1 and 2. */
+/* In a table: &here -> which object it is: node (24 bits), shape (8 bits), which keys it owns (32 bits). In its metatable: the page and
+   the reader, at 1 and 2. */
 static const char here;
 #define NODE(state) ((df_json_ref)((state) & 0xffffff))
 #define SHAPE(state) ((int)((state) >> 24 & 0xff))

@@ -124,7 +124,8 @@ static int l_luhn(lua_State *L) {
 static int push_part(lua_State *L, const char *what, size_t count, int behind) {
   const value *v = check(L, 1);
   char digits[DF_CARD_MAX + 1];
-  if (v->field->kind != DF_FIELD_CARD) return luaL_error(L, "%s is for card numbers, and [%s] is none; list it in sensitive.cards", what, v->field->name);
+  if (v->field->kind != DF_FIELD_CARD)
+    return luaL_error(L, "%s is for card numbers, and [%s] is none; list it in sensitive.cards", what, v->field->name);
   size_t n = df_sensitive_digits(digits, v->text, v->len);
   if (n > 0) lua_pushlstring(L, behind ? digits + n - count : digits, count); /* [s] */
   else lua_pushnil(L);                                                      /* [nil] */
@@ -232,7 +233,8 @@ static int set_key(lua_State *L, guard *g, df_error *err) {
 }
 
 /* sensitive.fields{names = {...}, cards = {...}, bare = {...}, key = secret (a random one), scan = boolean,
-   reveal = function(field, why, hmac) -> boolean} -> what page:record takes; or nil, err. Names match at any depth, without regard to case. scan: card numbers within other texts are masked. */
+   reveal = function(field, why, hmac) -> boolean} -> what page:record takes; or nil, err. Names match at any
+   depth, without regard to case. scan: card numbers within other texts are masked. */
 static int l_fields(lua_State *L) {
   static const char *const known[] = {"names", "cards", "bare", "key", "reveal", "scan", NULL};
   luaL_checktype(L, 1, LUA_TTABLE);

@@ -52,15 +52,16 @@ const df_field *df_fields_find(const df_fields *f, const char *key, size_t n) {
   return NULL;
 }
 
-/* Kinds of hashes that say themselves what they are. */
+/* Kinds of hashes that say themselves what they are, by the names of helpers/shapes.lua. */
 static const struct {
   const char *prefix, *kind;
 } marked[] = {
-    {"$2a$", "bcrypt"},       {"$2b$", "bcrypt"},          {"$2y$", "bcrypt"},           {"$argon2", "argon2"},
-    {"$scrypt$", "scrypt"},   {"scrypt:", "scrypt"},       {"$7$", "scrypt"},            {"$y$", "yescrypt"},
-    {"$6$", "sha512crypt"},   {"$5$", "sha256crypt"},      {"$1$", "md5crypt"},          {"$apr1$", "md5crypt"},
-    {"$P$", "phpass"},        {"$H$", "phpass"},           {"$pbkdf2", "pbkdf2"},        {"pbkdf2_", "pbkdf2"},
-    {"pbkdf2:", "pbkdf2"},    {"{SSHA", "ssha"},           {"{SHA", "ssha"},             {"$krb5", "kerberos"},
+    {"$2$", "bcrypt"},        {"$2a$", "bcrypt"},       {"$2b$", "bcrypt"},       {"$2x$", "bcrypt"},
+    {"$2y$", "bcrypt"},       {"$argon2", "argon2"},    {"$S$", "drupal7"},       {"$scrypt$", "scrypt"},
+    {"scrypt:", "scrypt"},    {"$7$", "scrypt"},        {"$y$", "yescrypt"},      {"$6$", "sha512crypt"},
+    {"$5$", "sha256crypt"},   {"$1$", "md5crypt"},      {"$apr1$", "apr1"},       {"$P$", "phpass"},
+    {"$H$", "phpass"},        {"$pbkdf2", "pbkdf2"},    {"pbkdf2_", "pbkdf2"},    {"pbkdf2:", "pbkdf2"},
+    {"{SSHA", "ssha"},        {"{SHA", "sha"},          {"$krb5", "kerberos"},
 };
 
 const char *df_sensitive_kind(const char *text, size_t n) {
@@ -74,7 +75,7 @@ const char *df_sensitive_kind(const char *text, size_t n) {
     if (isalpha((unsigned char)text[i])) letters++;
   }
   if (letters == 0) return "clear"; /* digits alone: chance would be against a hash */
-  if (from == 1) return "mysql";
+  if (from == 1) return "mysql41";
   switch (n) {
     case 32: return "md5";
     case 40: return "sha1";

@@ -13,7 +13,8 @@
 #include "io/curl.h"
 #include "io/watch.h"
 
-enum { BUFFER_BYTES = 128 * 1024, MAX_HEADER_BYTES = 256 * 1024, CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118, MAX_CONNECTIONS = 64 };
+enum { BUFFER_BYTES = 128 * 1024, MAX_HEADER_BYTES = 256 * 1024, MAX_CONNECTIONS = 64 };
+enum { CONNECT_MS = 10000, SLOW_BYTES = 100, SLOW_SECONDS = 30, MAX_AGE_SECONDS = 118 };
 static const size_t default_max_body = (size_t)64 << 20;
 
 typedef struct transfer {

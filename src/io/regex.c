@@ -138,7 +138,8 @@ int df_regex_match(df_regex *r, const char *text, size_t n, size_t from, df_erro
   if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = api.match(r->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_JIT, r->found, r->limits);
   if (rc >= 0) return rc;
   if (rc == PCRE2_ERROR_NOMATCH) return 0;
-  if (rc == PCRE2_ERROR_MATCHLIMIT) return df_fail(err, DF_LIMIT, "the pattern \"%s\" is over its limit of %d steps; make it simpler", r->shown, DF_REGEX_MATCHES);
+  if (rc == PCRE2_ERROR_MATCHLIMIT)
+    return df_fail(err, DF_LIMIT, "the pattern \"%s\" is over its limit of %d steps; make it simpler", r->shown, DF_REGEX_MATCHES);
   unsigned char why[128] = "";
   api.get_error_message(rc, why, sizeof why);
   return df_fail(err, DF_LIMIT, "the pattern \"%s\" is over a limit: %s; make it simpler", r->shown, (char *)why);

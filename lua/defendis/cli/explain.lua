@@ -55,10 +55,8 @@ local function show_rule(rule)
 end
 
 local function group_text(group)
-  local names, out = {}, {}
-  for name in pairs(group or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
+  local out = {}
+  for i, name in ipairs(check.sorted_keys(group or {})) do
     local values = {}
     for k, v in ipairs(type(group[name]) == "table" and group[name] or { group[name] }) do values[k] = tostring(v) end
     out[i] = name .. "=" .. table.concat(values, " ")

@@ -141,10 +141,7 @@ local function show(out)
   local rows = {}
   print(ui.plain(out.notes[1]))
   for _, r in ipairs(out.rules) do
-    local levels = {}
-    for level in pairs(r.levels) do levels[#levels + 1] = level end
-    table.sort(levels)
-    for _, level in ipairs(levels) do rows[#rows + 1] = { level, r.levels[level], r.rule, r.title } end
+    for _, level in ipairs(check.sorted_keys(r.levels)) do rows[#rows + 1] = { level, r.levels[level], r.rule, r.title } end
   end
   if #rows == 0 then print "no findings" else ui.table({ "level", "findings", "rule", "title" }, rows) end
   local changes = out.changes

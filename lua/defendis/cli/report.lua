@@ -53,10 +53,7 @@ end
 local function show_left_out(summary)
   if summary.late > 0 then
     print(("\n%d records came too late for the correlations"):format(summary.late))
-    local rules = {}
-    for rule in pairs(summary.late_by) do rules[#rules + 1] = rule end
-    table.sort(rules)
-    for _, rule in ipairs(rules) do print(("  %s: %d"):format(ui.plain(rule), summary.late_by[rule])) end
+    for _, rule in ipairs(check.sorted_keys(summary.late_by)) do print(("  %s: %d"):format(ui.plain(rule), summary.late_by[rule])) end
   end
   local evicted = summary.counters.evicted
   if evicted > 0 then

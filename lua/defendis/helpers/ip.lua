@@ -71,7 +71,7 @@ local function masked(family, hi, lo, bits)
   return ("%x:%x"):format(hi, lo >> 128 - bits << 128 - bits)
 end
 
--- Family, bits and key of "10.0.0.0/8" (or one address), or nil and why.
+-- Family, bits and key of "10.0.0.0/8" (or one address), and whether no bit behind the network is set; or nil and why.
 local function network(text)
   local shown = type(text) == "string" and '"' .. text:sub(1, LONGEST):gsub("%c", "?") .. '"' or "a " .. type(text)
   local address, bits = (type(text) == "string" and text or ""):match("^([^/]+)/?(%d*)$")
@@ -82,7 +82,8 @@ local function network(text)
   -- written as IPv6, counted as IPv6
   if family == 4 and address:find(":", 1, true) and text:find("/", 1, true) then bits = bits - 96 end
   if bits < 0 or bits > most then return nil, ("a network of 0 to %d bits expected, got %s"):format(most, shown) end
-  return family, bits, masked(family, hi, lo, bits)
+  local key = masked(family, hi, lo, bits)
+  return family, bits, key, key == masked(family, hi, lo, most)
 end
 
 local list = {}
@@ -100,16 +101,30 @@ function list:contains(address)
   return false
 end
 
+local function new() return setmetatable({ [4] = {}, [6] = {} }, list) end
+
+local function add(to, text)
+  local family, bits, key, exact = network(text)
+  if not family then return nil, bits end
+  local keys = to[family][bits] or {}
+  to[family][bits], keys[key] = keys, true
+  return true, exact
+end
+
+--- A list of one network, and whether no bit behind the network is set; or nil and why.
+function ip.network(text)
+  local out = new()
+  local ok, exact = add(out, text)
+  return ok and out, exact
+end
+
 local function compile(networks, name)
-  local out = { [4] = {}, [6] = {} }
+  local out = new()
   for i, text in ipairs(networks) do
-    local family, bits, key = network(text)
-    if not family then error(("%s: entry %d: %s"):format(name, i, bits), 3) end
-    local keys = out[family][bits] or {}
-    out[family][bits] = keys
-    keys[key] = true
+    local ok, why = add(out, text)
+    if not ok then error(("%s: entry %d: %s"):format(name, i, why), 3) end
   end
-  return setmetatable(out, list)
+  return out
 end
 
 --- The helper `cidr`. Networks that are none raise: the author of a rule wrote them.

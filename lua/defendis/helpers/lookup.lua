@@ -126,10 +126,7 @@ local function value_rows(value, path, options, null)
     return out
   end
   if #value > 0 then return nil, path .. ":1: a list; say which field is looked up: { key = ... }" end
-  local keys = {}
-  for k in pairs(value) do keys[#keys + 1] = k end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  for _, k in ipairs(keys) do out[#out + 1] = { k, value[k], ('%s: key "%s"'):format(path, k) } end
+  for _, k in ipairs(check.sorted_keys(value)) do out[#out + 1] = { k, value[k], ('%s: key "%s"'):format(path, k) } end
   return out
 end
 

@@ -1,4 +1,5 @@
--- shapes.lua: what a text is by its shape: kinds of password hashes, payment cards.
+-- shapes.lua: what a text is by its shape: kinds of password hashes, payment cards. Of values that no rule can read,
+-- src/engine/sensitive.c says the same by prefix and length; the spec compares the names.
 local trim = require "defendis.helpers.trim"
 
 local shapes = {}
@@ -22,9 +23,11 @@ local PREFIXED = {
   { "^%$6%$rounds=%d+%$[^$]*%$" .. B64:rep(86) .. "$", "sha512crypt" },
   { "^%$y%$[%w./]+%$[%w./]*%$[%w./]+$", "yescrypt" },
   { "^%$7%$[%w./]+%$[%w./]+$", "scrypt" },
+  { "^scrypt:%d+:%d+:%d+%$[^$]+%$%x+$", "scrypt" },
   { "^%$scrypt%$[%w=,]+%$[%w+/=.]+%$[%w+/=.]+$", "scrypt" },
   { "^%$pbkdf2%-?%w*%$[^$]+%$[^$]+%$[^$]+$", "pbkdf2" },
   { "^pbkdf2[_:]sha%d+[$:]%d+%$[^$]+%$[%w+/=]+$", "pbkdf2" },
+  { "^%$krb5%w+%$[^$]*%$.+$", "kerberos" },
   { "^%*%x+$", "mysql41", 41 },
   { "^{SSHA%d*}[%w+/=]+$", "ssha" },
   { "^{SHA%d*}[%w+/=]+$", "sha" },
@@ -59,7 +62,8 @@ local BRANDS = {
 }
 local VISA = { [13] = true, [16] = true, [19] = true }
 
-local function luhn(digits)
+--- Whether the check digit of a text of digits is right (ISO/IEC 7812-1, annex B).
+function shapes.luhn(digits)
   local sum, twice = 0, false
   for i = #digits, 1, -1 do
     local d = digits:byte(i) - 48
@@ -93,7 +97,7 @@ function shapes.card()
       if #digits < least or #digits > most or brand == "visa" and not VISA[#digits] then
         return nil, "not a card number: not as long as those of " .. brand
       end
-      if not luhn(digits) then return nil, "not a card number: the check digit is wrong" end
+      if not shapes.luhn(digits) then return nil, "not a card number: the check digit is wrong" end
       return { brand = brand, bin = digits:sub(1, 6), last4 = digits:sub(-4) }
     end,
   }

@@ -1,10 +1,11 @@
 -- clean.lua: what of a record may go into a document as it is: never a password, a token or a card number, under whatever name.
+local secrets = require "defendis.helpers.secrets"
+local shapes = require "defendis.helpers.shapes"
+
 local clean = {}
 
--- Parts of a field's name, without marks and capitals, that say its value is a secret; and whole names that are too short to be parts.
-local PARTS = { "password", "passwd", "passphrase", "pwd", "secret", "token", "cookie", "cardnumber", "ccnumber", "cvv", "cvc", "apikey",
-  "privatekey", "credential", "authorization", "sessionid", "mnemonic", "seedphrase" }
-local WHOLE = { pan = true, pin = true, pass = true, csc = true, key = true, auth = true, jwt = true, otp = true, totp = true }
+local WHOLE = {}
+for _, name in ipairs(secrets.WHOLE) do WHOLE[name] = true end
 local verdicts = {} -- by name; records have few
 
 --- Does this name belong to a secret?
@@ -13,7 +14,7 @@ function clean.is_secret(name)
   if verdicts[name] == nil then
     local plain = name:lower():gsub("[^%w]", "")
     local found = WHOLE[plain] or false
-    for _, part in ipairs(PARTS) do found = found or plain:find(part, 1, true) ~= nil end
+    for _, part in ipairs(secrets.PARTS) do found = found or plain:find(part, 1, true) ~= nil end
     verdicts[name] = found
   end
   return verdicts[name]
@@ -23,13 +24,7 @@ end
 local function is_card(digits)
   local starts = #digits == 13 and "^4" or #digits < 16 and "^3" or "^[2-6]"
   if #digits < 13 or #digits > 19 or not digits:find(starts) then return false end
-  local sum, double = 0, false
-  for i = #digits, 1, -1 do
-    local d = digits:byte(i) - 48
-    if double then d = d * 2 > 9 and d * 2 - 9 or d * 2 end
-    sum, double = sum + d, not double
-  end
-  return sum % 10 == 0
+  return shapes.luhn(digits)
 end
 
 --- A text without card numbers.

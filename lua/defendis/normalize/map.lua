@@ -4,14 +4,13 @@
 --     options: of a normalizer; host.encode(value) -> JSON text; host.hidden(dataset) -> names whose values are never copied, or nil;
 --     host.hmac_key = text or secret, or nil; key_later = true: the host makes a map that is `keyed` anew with its key; host.null
 --   map.lost(read, record) -> set of dotted paths of the record that nothing reads
+local check = require "defendis.check"
 local expressions = require "defendis.normalize.expressions"
 local program = require "defendis.normalize.program"
+local secrets = require "defendis.helpers.secrets"
 local tree = require "defendis.normalize.tree"
 
 local map = {}
-
--- Of datasets that say nothing themselves.
-local SENSITIVE <const> = { "password", "cardnumber", "cvv", "token" }
 
 local Compiler = {}
 Compiler.__index = Compiler
@@ -140,7 +139,7 @@ function Compiler:fixed(node)
   end
   local parts, brackets = {}, node.kind == "list" and "[%s]" or "{%s}"
   if node.kind == "expression" or node.rest then return nil end
-  for i, name in ipairs(node.kind == "list" and node or tree.sorted(node.members)) do
+  for i, name in ipairs(node.kind == "list" and node or check.sorted_keys(node.members)) do
     local json = self:fixed(node.kind == "list" and name or node.members[name])
     if not json then return nil end
     parts[i] = node.kind == "list" and json or self.host.encode(name) .. ":" .. json
@@ -154,7 +153,7 @@ function Compiler:object(node)
     if fixed ~= "" then kids[#kids + 1] = self:add{ op = "raw", text = fixed } end
     fixed = ""
   end
-  for _, name in ipairs(tree.sorted(node.members)) do
+  for _, name in ipairs(check.sorted_keys(node.members)) do
     local member, key = node.members[name], self.host.encode(name) .. ":"
     local json = self:fixed(member)
     if json then
@@ -212,7 +211,7 @@ local function compile(options, host)
   if unmapped == nil then unmapped = target and options.target:find "^ocsf:" ~= nil end
   if unmapped then leave_rest(root, true) end
   local made, names, never = program.new(), {}, {}
-  local listed = host.hidden and host.hidden(options.dataset) or SENSITIVE
+  local listed = host.hidden and host.hidden(options.dataset) or secrets.PARTS
   for _, name in ipairs(listed) do names[name:lower()], never[name:lower()] = true, 0 end
   local self = setmetatable({ program = made, root = made:scope(), names = names, host = host }, Compiler)
   self.scope = self.root

@@ -6,29 +6,16 @@
 --
 -- Faults raise in the caller's name, so that a rule's line is in the message.
 local check = require "defendis.check"
+local classes = require "defendis.normalize.targets.ocsf_classes"
 
-local VERSION = "1.8.0"
-
-local function set_of(text)
-  local names = {}
-  for name in text:gmatch("%S+") do names[name] = true end
-  return names
-end
-
--- Class 2004: base event, finding, detection finding, and the profiles incident, host, osint, cloud, security_control.
-local DETECTION_FINDING = set_of[[
-  activity_id activity_name category_name category_uid class_name class_uid count duration end_time enrichments message
-  metadata observables raw_data raw_data_hash raw_data_size severity severity_id start_time status status_code
-  status_detail status_id time timezone_offset type_name type_uid unmapped
-  comment confidence confidence_id confidence_score device finding_info risk_details risk_level risk_level_id risk_score
-  vendor_attributes anomaly_analyses evidences impact impact_id impact_score is_alert malware malware_scan_info
-  remediation resources vulnerabilities
-  assignee assignee_group is_suspected_breach priority priority_id src_url ticket tickets verdict verdict_id
-  actor api cloud osint action action_id attacks authorizations disposition disposition_id firewall_rule policy]]
+local VERSION <const> = classes.VERSION
+local UID <const>, CLASS_NAME <const>, CATEGORY <const>, CATEGORY_NAME <const>, ATTRIBUTES <const>, ACTIVITY <const> =
+  table.unpack(classes["ocsf:2004"])
+local DETECTION_FINDING = {}
+for name in ATTRIBUTES:gmatch "([%w_]+)%S*" do DETECTION_FINDING[name] = true end
 
 local SEVERITY = { [0] = "Unknown", "Informational", "Low", "Medium", "High", "Critical", "Fatal", [99] = "Other" }
 local LEVEL = { informational = 1, low = 2, medium = 3, high = 4, critical = 5, fatal = 6 }
-local ACTIVITY = { "Create", "Update", "Close" }
 
 local function fail(message) error("detection_finding: " .. message, 3) end
 
@@ -66,10 +53,10 @@ local function detection_finding(doc)
   if not ACTIVITY[activity] then fail("activity_id is one of 1, 2, 3") end
   doc.activity_id, doc.activity_name = activity, doc.activity_name or ACTIVITY[activity]
   doc.severity = doc.severity or severity
-  set_constant(doc, "category_uid", 2)
-  set_constant(doc, "class_uid", 2004)
-  set_constant(doc, "type_uid", 200400 + activity)
-  doc.category_name, doc.class_name = "Findings", "Detection Finding"
+  set_constant(doc, "category_uid", CATEGORY)
+  set_constant(doc, "class_uid", UID)
+  set_constant(doc, "type_uid", UID * 100 + activity)
+  doc.category_name, doc.class_name = CATEGORY_NAME, CLASS_NAME
   fill_metadata(doc)
   return doc
 end

@@ -7,6 +7,8 @@
 --   dictionary  {text, constant}...
 --   constant    text of its JSON, text of its text or -1
 --   node        op, text, a, b, c (-1: none), {number of an earlier node}...   The last node is the document.
+local check = require "defendis.check"
+
 local OPS <const> = { "object", "raw", "member", "rest", "list", "const", "field", "each", "when", "first_of", "concat", "lower", "upper",
   "trim", "host", "scheme", "domain", "split", "join", "lookup", "millis", "iso", "len", "text", "number", "mask", "hmac", "length_class",
   "equals", "absent", "fn" }
@@ -15,13 +17,6 @@ for i, op in ipairs(OPS) do CODE[op] = i - 1 end
 
 local Program = {}
 Program.__index = Program
-
-local function sorted(t)
-  local keys = {}
-  for k in pairs(t) do keys[#keys + 1] = k end
-  table.sort(keys)
-  return keys
-end
 
 function Program:text(s)
   local known = self.text_index[s]
@@ -40,7 +35,7 @@ end
 --- values: text -> constant.
 function Program:dict(values)
   local dict = {}
-  for _, key in ipairs(sorted(values)) do dict[#dict + 1] = { self:text(key), values[key] } end
+  for _, key in ipairs(check.sorted_keys(values)) do dict[#dict + 1] = { self:text(key), values[key] } end
   self.dicts[#self.dicts + 1] = dict
   return #self.dicts - 1
 end
@@ -78,8 +73,8 @@ function Program:node(node)
 end
 
 local function each_entry(shape, f)
-  for _, key in ipairs(sorted(shape.keys)) do f(shape.keys[key], key) end
-  for _, index in ipairs(sorted(shape.indexes)) do f(shape.indexes[index], index) end
+  for _, key in ipairs(check.sorted_keys(shape.keys)) do f(shape.keys[key], key) end
+  for _, index in ipairs(check.sorted_keys(shape.indexes)) do f(shape.indexes[index], index) end
 end
 
 -- Slots of what lies below a shape follow one another.
@@ -97,7 +92,7 @@ function Program:lay_out(shape)
 end
 
 function Program:write_shape(add, shape)
-  add(shape.first, shape.stop, #sorted(shape.keys), #sorted(shape.indexes))
+  add(shape.first, shape.stop, #check.sorted_keys(shape.keys), #check.sorted_keys(shape.indexes))
   each_entry(shape, function(entry, key)
     add(type(key) == "string" and self:text(key) or key, entry.slot or -1, entry.shape and entry.shape.number or -1,
       entry.taken and 1 or 0)

@@ -10,6 +10,7 @@
 -- out, one that no map knows stands in `unmapped`, unless clean.lua holds it for a secret. A record whose time cannot be read has the
 -- time 0
 -- and the label "time:unknown".
+local check = require "defendis.check"
 local kit = require "defendis.normalize.shipped.kit"
 
 local shipped = {}
@@ -27,12 +28,7 @@ local DATASETS = {
 shipped.TARGETS = { "ocsf", "ocsf:5021" }
 
 --- The datasets that have a normalizer, sorted.
-function shipped.datasets()
-  local out = {}
-  for name in pairs(DATASETS) do out[#out + 1] = name end
-  table.sort(out)
-  return out
-end
+function shipped.datasets() return check.sorted_keys(DATASETS) end
 
 --- A normalizer, or nil when there is none for the dataset.
 function shipped.get(dataset, target, host)

@@ -31,11 +31,6 @@ function targets.get(name)
 end
 
 --- The names of all targets, sorted.
-function targets.names()
-  local out = {}
-  for name in pairs(FILES) do out[#out + 1] = name end
-  table.sort(out)
-  return out
-end
+function targets.names() return check.sorted_keys(FILES) end
 
 return targets

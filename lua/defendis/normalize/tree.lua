@@ -36,14 +36,6 @@ local function put(object, steps, i, node, at)
   end
 end
 
-local function sorted(t)
-  local keys = {}
-  for k in pairs(t) do keys[#keys + 1] = k end
-  table.sort(keys)
-  return keys
-end
-tree.sorted = sorted
-
 --- The tree of what a map holds at `at`.
 function tree.of(v, at, null)
   if expressions.is(v) then return { kind = "expression", expression = v, at = at } end
@@ -59,7 +51,7 @@ function tree.of(v, at, null)
   for name in pairs(v) do
     if type(name) ~= "string" then tree.fault(at, "a name expected, got %s; a list has no holes", tostring(name)) end
   end
-  for _, name in ipairs(sorted(v)) do
+  for _, name in ipairs(check.sorted_keys(v)) do
     local steps = {}
     for step in (name .. "."):gmatch("([^.]*)%.") do
       if step == "" then tree.fault(below(at, name), '"%s" is no path of names', name) end
@@ -137,7 +129,7 @@ local function check_node(target, node, path, null, inside)
     check_type(target, node, path, null)
   end
   if node.kind == "object" then
-    for _, name in ipairs(sorted(node.members)) do
+    for _, name in ipairs(check.sorted_keys(node.members)) do
       check_node(target, node.members[name], path == "" and name or path .. "." .. name, null)
     end
   elseif node.kind == "list" then
@@ -152,7 +144,7 @@ end
 --- Fills in what the target implies, and checks the tree against it. name: "ocsf:2004".
 function tree.aim(root, target, name, null)
   target = setmetatable({ name = name }, { __index = target })
-  for _, path in ipairs(sorted(target.defaults or {})) do
+  for _, path in ipairs(check.sorted_keys(target.defaults or {})) do
     if not tree.find(root, path) then
       local steps = {}
       for step in path:gmatch("[^.]+") do steps[#steps + 1] = step end

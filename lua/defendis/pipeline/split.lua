@@ -3,10 +3,7 @@ local split = {}
 
 local function middle(from, to) return from + (to - from + 1) // 2 end
 
-local function new_row(stream, from, to)
-  return { dataset = stream.dataset, input = stream.value, from = from, to = to, pages = 0, received = 0, unique = 0, duplicate = 0,
-    dead = 0, normalized = 0, replaced = 0, walks = 0, pass = 1, emitted = {} }
-end
+local function new_row(store, stream, from, to) return store.new_window(stream.dataset, stream.value, from, to) end
 
 -- Adds the rows of [from, to) to the list: its own, or those of its halves when all of it is there. Returns whether it is.
 local function collect(store, stream, from, to, rows)
@@ -25,14 +22,14 @@ end
 function split.rows(store, stream, from, to)
   local rows = {}
   if collect(store, stream, from, to, rows) then return rows, true end
-  return { new_row(stream, from, to) }, false
+  return { new_row(store, stream, from, to) }, false
 end
 
 --- Puts its halves in the place of a window. What was counted so far passes to the first one, so that the ledger counts it once; both
 -- are noted as walked, for their records may be known. commit: the pipeline's; row: the window's. Returns the rows of both, or nil, err.
 function split.halve(commit, stream, row)
   local store, mid = commit.store, middle(row.from, row.to)
-  local first, second = new_row(stream, row.from, mid), new_row(stream, mid, row.to)
+  local first, second = new_row(store, stream, row.from, mid), new_row(store, stream, mid, row.to)
   for _, name in ipairs{ "pages", "received", "unique", "duplicate", "dead", "normalized", "replaced", "walks", "emitted" } do
     first[name] = row[name]
   end

@@ -4,9 +4,8 @@
 --   value.compile(m, v, context) -> { kind = "test", test = function(v) -> boolean } | { kind = "null" } | { kind = "exists", wanted }
 --     | { kind = "field", keys, compare = function(a, b) -> boolean }; context: { host, null, fail = function(message) }
 --   value.texts(m, v, context) -> the parsed texts of one value (windash, base64offset make several)
-local cidr = require "defendis.sigma.cidr"
 local fields = require "defendis.normalize.fields"
-local regex = require "defendis.sigma.regex"
+local ip = require "defendis.helpers.ip"
 local text = require "defendis.sigma.text"
 local check = require "defendis.check"
 
@@ -127,19 +126,24 @@ end
 
 local function regular(m, v, context)
   if type(v) ~= "string" then context.fail("re takes a text") end
-  local test, problem = regex.test(v, (m.i and "i" or "") .. (m.m and "m" or "") .. (m.s and "s" or ""), context.host)
-  if not test then context.fail(problem) end
+  local native = context.host.native
+  if not native or not native.regex then context.fail("re needs the program's core") end
+  local ok, pattern = pcall(native.regex, v, (m.i and "i" or "") .. (m.m and "m" or "") .. (m.s and "s" or "") .. "u")
+  if not ok then
+    context.fail(("the regular expression does not compile: %s"):format(type(pattern) == "table" and pattern.message or tostring(pattern)))
+  end
   return function(x)
     local s = text.of(x)
-    return s ~= nil and test(s)
+    return s ~= nil and pattern:test(s)
   end
 end
 
 local function network(v, context)
-  local net, problem
-  if type(v) == "string" then net, problem = cidr.network(v) end
-  if not net then context.fail(('"%s" is no network such as 10.0.0.0/8%s'):format(tostring(v), problem and ", " .. problem or "")) end
-  return function(x) return type(x) == "string" and cidr.contains(net, x) end
+  local net, exact = ip.network(v)
+  if not net or not exact then
+    context.fail(('"%s" is no network such as 10.0.0.0/8%s'):format(tostring(v), net and ", bits behind the network are set" or ""))
+  end
+  return function(x) return (net:contains(x)) end
 end
 
 local function comparison(m, v, context)

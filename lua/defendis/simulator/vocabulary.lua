@@ -36,8 +36,8 @@ for _, name in ipairs(words[[Cloudbox Mailhaven Codeforge Shoply Streamia Paylin
 end
 
 -- ready-made JSON strings, also with escapes that a decoder must undo
-vocabulary.scripts = { '"Иван Петров"', '"محمد العلمي"', '"田中 太郎"', '"김민수"', '"Ελένη Παππά"', '"נועה כהן"', '"สมชาย"',
-  '"Zoë Ångström-Łódź"', '"\\u00c9milie \\ud83d\\ude00"', '"O\'Neill \\"Bob\\" \\\\ \\/"', '"तनवी शर्मा"',
+vocabulary.scripts = { '"Иван Петров"', '"محمد العلمي"', '"田中 太郎"', '"김민수"', '"Ελένη Παππά"',
+  '"נועה כהן"', '"สมชาย"', '"Zoë Ångström-Łódź"', '"\\u00c9milie \\ud83d\\ude00"', '"O\'Neill \\"Bob\\" \\\\ \\/"', '"तनवी शर्मा"',
   '"a\\tb\\nc\\u0000d"' }
 -- integers at and beyond the borders of doubles and of 64 bits
 vocabulary.integers = words[[4111111111111111 9007199254740993 9223372036854775807 9223372036854775808

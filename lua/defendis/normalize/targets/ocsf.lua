@@ -1,35 +1,10 @@
 -- ocsf.lua: OCSF 1.8.0: Detection Finding (2004), Data Security Finding (2006), OSINT Inventory Info (5021), with the profiles incident,
 -- host, osint and security_control. Not verified: whether 1.8.0 lets 5021 have `osint` as a list of one only.
+local classes = require "defendis.normalize.targets.ocsf_classes"
 local objects = require "defendis.normalize.targets.ocsf_objects"
 local schema = require "defendis.normalize.targets.schema"
 
 local set = schema.set
-local VERSION <const> = "1.8.0"
-
-local BASE = "activity_id*:integer activity_name category_name category_uid*:integer class_name class_uid*:integer count:integer "
-  .. "duration:integer "
-  .. "end_time:timestamp enrichments:enrichment[] message metadata*:metadata observables:observable[] raw_data raw_data_hash:fingerprint "
-  .. "raw_data_size:integer severity severity_id*:integer start_time:timestamp status status_code status_detail status_id:integer "
-  .. "time*:timestamp "
-  .. "timezone_offset:integer type_name type_uid*:integer unmapped:object api:object cloud:object actor:actor device:device"
-local FINDING = " comment confidence confidence_id:integer confidence_score:integer finding_info*:finding_info vendor_attributes:object "
-  .. "impact impact_id:integer impact_score:integer is_alert:boolean resources:resource_details[] "
-  .. "assignee:user assignee_group:group is_suspected_breach:boolean priority priority_id:integer src_url ticket:object "
-  .. "tickets:object[] verdict "
-  .. "verdict_id:integer osint:osint[] action action_id:integer attacks:attack[] authorizations:object[] disposition "
-  .. "disposition_id:integer "
-  .. "firewall_rule:object policy:policy malware:malware[]"
-local DETECTION = " risk_details risk_level risk_level_id:integer risk_score:integer anomaly_analyses:object[] evidences:evidences[] "
-  .. "malware_scan_info:object remediation:object vulnerabilities:vulnerability[]"
-local DATA = " data_security:data_security database:database databucket:object dst_endpoint:endpoint file:file src_endpoint:endpoint "
-  .. "table:object"
-
-local CLASSES = {
-  ["ocsf:2004"] = { 2004, "Detection Finding", 2, "Findings", BASE .. FINDING .. DETECTION, { "Create", "Update", "Close" }, 1 },
-  ["ocsf:2006"] = { 2006, "Data Security Finding", 2, "Findings", BASE .. FINDING .. DATA, { "Create", "Update", "Close",
-    "Suppressed" }, 1 },
-  ["ocsf:5021"] = { 5021, "OSINT Inventory Info", 5, "Discovery", BASE .. " osint*:osint[]", { "Log", "Collect" }, 2 },
-}
 
 local ENUMS = {
   severity_id = set "0 1 2 3 4 5 6 99", confidence_id = set "0 1 2 3 99", status_id = set "0 1 2 3 4 5 6 99",
@@ -59,14 +34,14 @@ local function with(map, name, value)
 end
 
 return function(name)
-  local uid, caption, category, category_name, attributes, activities, activity = table.unpack(CLASSES[name])
+  local uid, caption, category, category_name, attributes, activities, activity = table.unpack(classes[name])
   local ids = { 0, 99 }
   for id in ipairs(activities) do ids[#ids + 1] = id end
   local enums = with(with(with(ENUMS, "activity_id", set(ids)), "class_uid", set{ uid }), "category_uid", set{ category })
   if uid == 5021 then enums.status_id = set "0 1 2 99" end
-  return schema.target{ name = name, version = VERSION, root = "event", timestamps = "ms",
+  return schema.target{ name = name, version = classes.VERSION, root = "event", timestamps = "ms",
     objects = with(objects, "event", { attributes, enums = enums }), more = more(uid),
     defaults = { activity_id = activity, activity_name = activities[activity], category_uid = category, category_name = category_name,
       class_uid = uid, class_name = caption, type_uid = uid * 100 + activity, type_name = caption .. ": " .. activities[activity],
-      ["metadata.version"] = VERSION, ["metadata.product.name"] = "defendis", ["metadata.product.vendor_name"] = "Defendis" } }
+      ["metadata.version"] = classes.VERSION, ["metadata.product.name"] = "defendis", ["metadata.product.vendor_name"] = "Defendis" } }
 end

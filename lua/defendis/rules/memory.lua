@@ -1,9 +1,9 @@
--- replay.lua: correlations over events in memory, as the pipeline decides them over events in its state.
+-- memory.lua: correlations over events in memory, as the pipeline decides them over events in its state.
 --
---   replay.run(set, events, { from, cuts, origin }) -> { [id] = findings in order of group }
+--   memory.run(set, events, { from, cuts, origin }) -> { [id] = findings in order of group }
 --     events: as set:events() has them, in any order, with repeats; cuts: ends of the steps in which they are decided (default: one step
 --     that closes every window); from: begin of the first; origin: where the pipeline begins
-local replay = {}
+local memory = {}
 
 local function earlier(a, b)
   if a.time ~= b.time then return a.time < b.time end
@@ -59,7 +59,7 @@ local function decide(set, c, store, from, to, origin, states, found)
   end
 end
 
-function replay.run(set, events, options)
+function memory.run(set, events, options)
   local o = options or {}
   local store, states, found, from = {}, {}, {}, o.from or math.mininteger
   for _, event in ipairs(events) do add(store, event) end
@@ -71,4 +71,4 @@ function replay.run(set, events, options)
   return found
 end
 
-return replay
+return memory
