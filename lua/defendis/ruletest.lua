@@ -60,7 +60,7 @@ end
 -- The document has what `expect` says.
 function kinds.normalizer(set, def, test)
   local map = def.compiled.map
-  local ok, doc = pcall(map, def.compiled.program and test.input or example(set, def.compiled.dataset, test.input))
+  local ok, doc = set.call(map, def.compiled.program and test.input or example(set, def.compiled.dataset, test.input))
   if not ok then return fault.text(doc, def.compiled.where or fault.where(map)) end
   if type(doc) ~= "table" then return ("map returned %s, a table expected"):format(type(doc)) end
   local lines = difference(test.expect, doc, "", set.host.null, {})
@@ -71,7 +71,7 @@ end
 function kinds.rule(set, def, test)
   local rule = def.compiled
   local record = example(set, rule.dataset, test.record)
-  local ok, hit = pcall(rule.match, record)
+  local ok, hit = set.call(rule.match, record)
   if not ok then return fault.text(hit, rule.where) end
   if (hit and true or false) ~= test.match then
     return ("match: expected %s, got %s"):format(tostring(test.match), tostring(hit and true or false))
@@ -79,7 +79,7 @@ function kinds.rule(set, def, test)
   if not test.level then return end
   local level = rule.level
   if rule.level_for then
-    ok, level = pcall(rule.level_for, record)
+    ok, level = set.call(rule.level_for, record)
     if not ok then return fault.text(level, rule.level_where) end
     level = level or rule.level
   end

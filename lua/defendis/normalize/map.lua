@@ -109,7 +109,12 @@ function emit.millis(self, node, e) return { op = "millis", a = e.scale, kids = 
 function emit.iso(self, node, e) return { op = "iso", a = 1, kids = { self:expression(node, e.kids[1], "part") } } end
 
 function emit.fn(self, _, e)
-  table.insert(self.program.functions, e.call)
+  local call, f = self.host.call, e.call
+  table.insert(self.program.functions, call and function(record)
+    local ok, value = call(f, record)
+    if not ok then error(value, 0) end
+    return value
+  end or f)
   return { op = "fn", a = #self.program.functions - 1 }
 end
 

@@ -180,11 +180,14 @@ local function protect(v)
   return { hmac = v:hmac(), last4 = is_card and last4 or nil }
 end
 
+-- One call of a rule's function on one record.
+local call = core.budget.new(10000000, 64 << 20)
+
 --- What the rules need from this program. o: options of the pipeline file, or nil.
 function file.host(o)
   o = o or {}
   return { normalize = o.normalize, protect = protect, read = read_table, decode = core.json.decode, encode = encode, map = file.map,
-    key_later = true,
+    key_later = true, call = call,
     native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
     uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
     sensitive = { list = sensitive.list }, example = sensitive.example,
