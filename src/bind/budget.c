@@ -13,13 +13,14 @@
 
 #define BUDGET "defendis.budget"
 
-enum { TICK_MS = 10, LOOKS = 2, COUNT_EVERY = 1000, STUCK_TICKS = 3000 };
+enum { TICK_MS = 10, LOOKS = 2, COUNT_EVERY = 1000, STUCK_MS = 10000 };
 
 typedef struct budget {
   lua_State *volatile L; /* where the call runs; NULL outside of one */
   volatile sig_atomic_t calls, seen, ticks, ticking;
   int64_t instructions, counted;
   int64_t memory, used; /* bytes; used: since the call began, below 0 when it freed what was before it */
+  lua_Integer stuck_ticks;
   int is_refused, has_timer;
   lua_Alloc alloc; /* the state's own */
   void *ud;
@@ -94,7 +95,7 @@ static void on_tick(int signal) {
     set_timer(b, 0);
   } else if (++b->ticks == LOOKS) {
     lua_sethook(b->L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
-  } else if (b->ticks > STUCK_TICKS) {
+  } else if (b->ticks > b->stuck_ticks) {
     end_stuck(b->L);
   }
 }
@@ -146,14 +147,15 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
-/* budget.new(instructions, bytes) -> call: as pcall, but what takes more than that of either fails. Instructions are counted from when a
-   call has taken some 20 ms of CPU time. */
+/* budget.new(instructions, bytes [, ms]) -> call: as pcall, but what takes more than that of either fails. Instructions are counted from
+   when a call has taken some 20 ms of CPU time. A C function that does not return within ms (10 s) of it ends the program. */
 static int l_new(lua_State *L) {
   lua_Integer instructions = luaL_checkinteger(L, 1), bytes = luaL_checkinteger(L, 2);
   luaL_argcheck(L, instructions > 0, 1, "above 0");
   luaL_argcheck(L, bytes > 0, 2, "above 0");
+  lua_Integer ms = luaL_optinteger(L, 3, STUCK_MS);
   budget *b = lua_newuserdatauv(L, sizeof *b, 0); /* [b] */
-  *b = (budget){.instructions = instructions, .memory = bytes};
+  *b = (budget){.instructions = instructions, .memory = bytes, .stuck_ticks = ms / TICK_MS};
   luaL_setmetatable(L, BUDGET);      /* [b] */
   lua_pushcclosure(L, l_call, 1);    /* [call] */
   return 1;
