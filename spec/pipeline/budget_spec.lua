@@ -32,7 +32,7 @@ describe("core.budget", function()
   end)
 
   it("ends what grows, in one block or in many, and what it held is free again", function()
-    local grows = { function() return ("x"):rep(9 * MIB) end, function() local t = {} for i = 1, 1e9 do t[i] = {} end end,
+    local grows = { function() return ("x"):rep(9 * MIB) end, function() local t = {} for i = 1, 1e9 do t[i] = { t } end return t end,
       function() local s = "x" while true do s = s .. s end end }
     collectgarbage()
     local before = collectgarbage "count"
@@ -112,7 +112,7 @@ return {
     assert.same({ "1", "2", "3" }, p:ids())
     assert.equal(4, #p:lines("findings"))
     for rule, what in pairs{ loops = "rules.lua:11: over its budget of 10000000 instructions",
-      eats = "rules.lua:12: over its budget of 64 MiB of memory", level = "rules.lua:15: level_for returned table" } do
+      eats = "rules.lua:13: over its budget of 64 MiB of memory", level = "rules.lua:15: level_for returned table" } do
       assert.matches("rule " .. rule .. " failed on 1 records: [^\n]*" .. what:gsub("%p", "%%%0"), got.err)
     end
     assert.equal(0, (p:verify()))
