@@ -2,6 +2,7 @@
 local catalog = require "defendis.catalog"
 local check = require "defendis.check"
 local file = require "defendis.pipeline.file"
+local lintsigma = require "defendis.lintsigma"
 local rules = require "defendis.rules"
 local sigma = require "defendis.sigma"
 local stream = require("defendis.core").stream
@@ -70,6 +71,7 @@ local function show(found, by_name, errors, as_json)
     rows[i] = as_json and { id = o.id, title = o.title, dataset = datasets, level = level, type = kind_of(def), file = def.file,
       line = def.line } or { o.id, o.title, datasets, level or "", kind_of(def) }
     table.move(def.notes or {}, 1, #(def.notes or {}), #notes + 1, notes)
+    for _, b in ipairs(lintsigma.blind(def)) do notes[#notes + 1] = ("%s:%d: warning: %s"):format(def.file, b.line, b.message) end
   end
   for i, err in ipairs(errors) do messages[i] = err.message end
   if as_json then
