@@ -27,7 +27,8 @@ describe("lint of a declarative map", function()
   end)
 
   it("says what the map leaves out, the innermost names, and nothing of what is read as a whole", function()
-    local _, found = lint(GOOD .. 'severity_id = lookup("severity", { low = 2 }, 0),\n["device.hostname"] = field "infectedMachine.hostname"')
+    local _, found = lint(GOOD .. 'severity_id = lookup("severity", { low = 2 }, 0),\n'
+      .. '["device.hostname"] = field "infectedMachine.hostname"')
     local left = found[1].message
     assert.equal("info", found[1].severity)
     for name, is_left in pairs{ url = true, ["infectedMachine.ip"] = true, ["infectedMachine.hostname"] = false, id = false,
@@ -48,7 +49,7 @@ describe("lint of a declarative map", function()
     end
     assert.same({ "5 unknown-value 77 is none of the values of severity_id", "7 unknown-value 4 is none of the values of confidence_id",
       "8 unknown-value 98 is none of the values of status_id",
-      "11 unknown-value 1077 is none of the values of observables.type_id" }, values)
+      "10 unknown-value 1077 is none of the values of observables.type_id" }, values)
     assert.matches("ocsf:2004: 0, 1, 2, 3, 99$", found[3].message)
   end)
 end)

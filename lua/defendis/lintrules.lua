@@ -242,7 +242,8 @@ function lintrules.run(sources, set, known)
     local is_sigma = source.name:find "%.ya?ml$"
     for _, list in ipairs(is_sigma and { defs, set.filters } or {}) do
       for _, def in ipairs(list) do
-        if def.file == source.name then lintsigma.run(def, function(read) return is_known(known, read) end, say) end
+        local hidden = def.file == source.name and def.reads and def.options.dataset and set.host.hidden(def.options.dataset)
+        if def.file == source.name then lintsigma.run(def, hidden, function(read) return is_known(known, read) end, say) end
       end
     end
     local reads, tokens = lintfields.reads(is_sigma and "" or source.text, defs)

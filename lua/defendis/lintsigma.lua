@@ -1,22 +1,21 @@
 -- lintsigma.lua: what may be wrong with the detections of Sigma files.
-local sensitive = require "defendis.sensitive"
-
 local lintsigma = {}
 
--- The step of a path that is a sensitive field of the dataset, or nil; what stands behind it.
-local function secret_step(path, dataset)
+-- The step of a path that is a sensitive field, or nil; what stands behind it. hidden: names, or nil.
+local function secret_step(path, hidden)
   local names = {}
-  for _, name in ipairs(sensitive.names(dataset, {})) do names[name:lower()] = true end
+  for _, name in ipairs(hidden or {}) do names[name:lower()] = true end
   for step, after in path:gmatch "([^.]+)%.?()" do
     if names[step:lower()] then return step, path:sub(after) end
   end
 end
 
 --- Reads of a definition that can never fit, because they compare a value that cannot be read with a text: array of {line, message}.
-function lintsigma.blind(def)
-  local out, dataset = {}, def.options.dataset
-  for _, read in ipairs(dataset and def.reads or {}) do
-    local name, behind = secret_step(read.path, dataset)
+-- hidden: names of the sensitive fields of its dataset, or nil.
+function lintsigma.blind(def, hidden)
+  local out = {}
+  for _, read in ipairs(def.reads or {}) do
+    local name, behind = secret_step(read.path, hidden)
     if name and read.compares and behind ~= "hmac" then
       out[#out + 1] = { line = read.line, message = ('field "%s": %s is sensitive, no text ever fits it: compare %s.hmac with an HMAC, ask '
         .. "%s|exists, or write the rule in Lua with %s:reveal"):format(read.key, name, read.path, read.path, name) }
@@ -44,10 +43,10 @@ function lintsigma.slow(pattern)
   if wide >= 3 then return ("%d wide repetitions in one expression"):format(wide) end
 end
 
---- Looks at one definition. is_known(read): true, or nil and what to say; say(name, line, format, ...).
-function lintsigma.run(def, is_known, say)
+--- Looks at one definition. hidden: as above; is_known(read): true, or nil and what to say; say(name, line, format, ...).
+function lintsigma.run(def, hidden, is_known, say)
   for _, read in ipairs(def.reads or {}) do
-    local name, behind = secret_step(read.path, def.options.dataset)
+    local name, behind = secret_step(read.path, hidden)
     local path = name and behind == "hmac" and read.path:sub(1, -6) or read.path
     local ok, what = is_known{ path = path, datasets = { [def.options.dataset] = true } }
     if not ok then say("unknown-field", read.line, "%s", what) end
@@ -56,7 +55,7 @@ function lintsigma.run(def, is_known, say)
       if why then say("slow-pattern", read.line, 'field "%s": "%s": %s', read.key, pattern, why) end
     end
   end
-  for _, b in ipairs(lintsigma.blind(def)) do say("secret-text", b.line, "%s", b.message) end
+  for _, b in ipairs(lintsigma.blind(def, hidden)) do say("secret-text", b.line, "%s", b.message) end
 end
 
 return lintsigma

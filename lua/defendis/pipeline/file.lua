@@ -180,8 +180,7 @@ local function protect(v)
   return { hmac = v:hmac(), last4 = is_card and last4 or nil }
 end
 
--- One call of a rule's function on one record.
-local call = core.budget.new(10000000, 64 << 20)
+local call = core.budget.new(10000000, 64 << 20) -- of a rule's function on one record
 
 --- What the rules need from this program. o: options of the pipeline file, or nil.
 function file.host(o)
@@ -190,7 +189,7 @@ function file.host(o)
     key_later = true, call = call,
     native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
     uuid5 = core.hash.uuid5, null = core.json.null, array = core.json.array, scalar = scalar, parse_time = parse_time,
-    sensitive = { list = sensitive.list }, example = sensitive.example,
+    sensitive = { list = sensitive.list }, example = function(name, record) return sensitive.example(name, record, o.sensitive) end,
     hidden = function(name) return catalog.find(name) and sensitive.names(name, o.sensitive or {}) end }
 end
 
@@ -220,6 +219,36 @@ local function evaluate(path, text, folder, bare)
     return config("%s:%d: %s", path, locate.line(text, line, "pipeline", at or {}) or line, check.describe(message, at))
   end
   return made.options
+end
+
+local function is_pipeline(text)
+  local before
+  for tok in locate.tokens(text) do
+    if tok == "" then return false end
+    if before == "pipeline" and (tok == "{" or tok == "(") then return true end
+    before = tok
+  end
+end
+
+--- As file.sources, where a pipeline file stands for its rules. Returns sources and the pipeline's options or {}; or nil, err.
+function file.desk(paths)
+  local out, options, named = {}, {}, nil
+  for _, path in ipairs(paths) do
+    local names, folder = { path }, ""
+    local text = path:find "%.lua$" and read(path)
+    if text and is_pipeline(text) then
+      if named then return config("%s and %s are both pipeline files; give one", named, path) end
+      named, folder = path, path:match "^(.*/)[^/]*$" or ""
+      local err
+      options, err = evaluate(path, text, folder, true)
+      if not options then return nil, err end
+      names = options.rules or {}
+    end
+    local found, problem = file.sources(names, folder)
+    if not found then return nil, problem end
+    table.move(found, 1, #found, #out + 1, out)
+  end
+  return out, options
 end
 
 --- Reads a pipeline file, and leaves its sinks to make_sinks. bare: without them, for they may need secrets; past: of a backfill, see
