@@ -53,8 +53,8 @@ local function level_reason(def, level)
 end
 
 --- Why a finding is there. id: of the finding, or how it begins; set: the rules, or nil. Returns {finding = document, rule = {id, title,
--- version, file, line, condition, ...}, reason = of its level, evidence = array of {id, time, dataset, input, sources}, see origin}, or nil,
--- err.
+-- version, file, line, condition, ...}, reason = of its level, evidence = array of {id, time, dataset, input, sources}, see origin}, or
+-- nil, err.
 function explain.finding(store, set, id)
   if not id:find "^[%x-]+$" then return config('"%s" is not the id of a finding', id) end
   local found, second

@@ -139,6 +139,7 @@ static int l_call(lua_State *L) {
   return 2;
 }
 
+/* __gc and __close: no tick comes any more. */
 static int l_close(lua_State *L) {
   budget *b = luaL_checkudata(L, 1, BUDGET);
   if (active == b) active = NULL;

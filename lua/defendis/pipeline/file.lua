@@ -224,7 +224,7 @@ end
 local function is_pipeline(text)
   local before
   for tok in locate.tokens(text) do
-    if tok == "" then return false end
+    if tok == "" then break end
     if before == "pipeline" and (tok == "{" or tok == "(") then return true end
     before = tok
   end
@@ -239,10 +239,9 @@ function file.desk(paths)
     if text and is_pipeline(text) then
       if named then return config("%s and %s are both pipeline files; give one", named, path) end
       named, folder = path, path:match "^(.*/)[^/]*$" or ""
-      local err
-      options, err = evaluate(path, text, folder, true)
-      if not options then return nil, err end
-      names = options.rules or {}
+      local o, err = evaluate(path, text, folder, true)
+      if not o then return nil, err end
+      names, options = o.rules or {}, o
     end
     local found, problem = file.sources(names, folder)
     if not found then return nil, problem end
