@@ -191,10 +191,8 @@ function Compiler:node(node)
 end
 
 local function target_of(name)
-  local ok, targets = pcall(require, "defendis.normalize.targets")
-  local target = ok and type(targets) == "table" and targets.get(name)
-  if not target then tree.fault({ "target" }, 'unknown target "%s"', tostring(name)) end
-  return target
+  local target, problem = require("defendis.normalize.targets").get(name)
+  return target or tree.fault({ "target" }, "%s", problem)
 end
 
 local function leave_rest(root, unmapped)
