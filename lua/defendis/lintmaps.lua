@@ -99,7 +99,7 @@ local function is_taken(scopes, path)
   for _, scope in ipairs(scopes) do
     local entry = scope.keys[step]
     if entry then
-      if rest == "" and entry.used or entry.taken and not entry.elements then return true end
+      if rest == "" and entry.used or entry.taken then return true end
       local inner = table.move(entry.elements or {}, 1, #(entry.elements or {}), 1, {})
       inner[#inner + 1] = entry.shape
       if rest ~= "" and is_taken(inner, rest) then return true end
