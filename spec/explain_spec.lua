@@ -5,6 +5,7 @@ local file = require "defendis.pipeline.file"
 local pipelined = require "support.pipelined"
 local rules = require "defendis.rules"
 local run = require "support.run"
+local scripted = require "support.scripted"
 local store_module = require "defendis.store"
 local fields = require "defendis.normalize.fields"
 
@@ -72,13 +73,35 @@ describe("explain", function()
         end
         local why = cjson.decode(explained("--json " .. f.id))
         local e = why.evidence[1]
-        assert.same({ record.id, input, "2026-01-08", "2026-01-15" }, { e.id, e.input, e.from, e.to })
+        local s = e.sources[1]
+        assert.same({ record.id, input, 1, input, "2026-01-08", "2026-01-15" }, { e.id, e.input, #e.sources, s.input, s.from, s.to })
         local row
         for _, r in ipairs(p:ledger()) do if r.input == input and r.from == "2026-01-08" then row = r end end
-        assert.equal(row.request_id, e.request_id)
+        assert.same({ row.request_id, row.total_pages, row.pages }, { s.request_id, s.pages, s.read })
         assert.matches((record.id .. " .* " .. input):gsub("[.-]", { ["."] = "%.", ["-"] = "%-" }):gsub(" %%%.%*", " .*")
-          .. " +2026%-01%-08%.%.2026%-01%-15 +%S+\n", explained(f.id))
+          .. (" +2026%%-01%%-08%%.%%.2026%%-01%%-15 +1%%.%%.%d +%%S+\n"):format(row.total_pages), explained(f.id))
       end
+    end)
+
+    it("names every input and window that gave a record, and how many answers their walks read", function()
+      p.server = scripted.start [[return function(req)
+        return list(req, { '{"id":"a","leakedAt":"2026-01-01T05:00:00Z"}', '{"id":"b","leakedAt":"2026-01-01T06:00:00Z"}' })
+      end]]
+      p.env = p.server.env
+      p:edit{ ["until"] = '"2026-01-02"', window = '"1d"', page_size = "1", store = '"two.db"', sinks = '{ jsonl{ path = "two" } }' }
+      assert.equal(0, p:ingest().code)
+      p.server.stop()
+      local f
+      for _, line in ipairs(p:lines("findings", "two")) do
+        local candidate = cjson.decode(line)
+        if candidate.rule.id == "every" and candidate.evidence[1].id == "b" then f = candidate end
+      end
+      local inputs = {}
+      local why = cjson.decode(explained("--json " .. f.id))
+      for i, s in ipairs(why.evidence[1].sources) do inputs[i] = ("%s %d"):format(s.input, s.pages) end
+      assert.same({ "acme.example 2", "globex.example 2" }, inputs)
+      assert.matches("b +2026%-01%-01T06:00:00Z +dataleaks.credentials +acme.example +2026%-01%-01%.%.2026%-01%-02 +1%.%.2\n"
+        .. "b +2026%-01%-01T06:00:00Z +dataleaks.credentials +globex.example +2026%-01%-01%.%.2026%-01%-02 +1%.%.2\n", explained(f.id))
     end)
 
     it("says where its level is from", function()

@@ -77,6 +77,12 @@ function check.unknown(word, known, what)
   return ('unknown %s "%s", known: %s'):format(what, shown, table.concat(names, ", "))
 end
 
+--- `"frist" is not among its rules, nearest "first"`.
+function check.missing(word, known, what)
+  local near = check.nearest(word, known)
+  return ('"%s" %s%s'):format(word, what, near and (', nearest "%s"'):format(near) or "")
+end
+
 --- {"tests", 2, "input"} as `tests[2].input`.
 function check.path_text(path)
   local out = ""

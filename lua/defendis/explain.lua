@@ -18,9 +18,11 @@ local function definition(set, id)
   end
 end
 
--- Where a record came from: the input that knows it, and the window of its day. Returns {id, time, dataset, input, from, to, request_id}.
+-- Where a record came from: the windows of its day of all inputs that know it. Returns {id, time, dataset, input = the first of these or
+-- nil, sources = array of {input, from, to, pages, read, request_id}}. The ledger knows of a window how many pages its list has, how
+-- many answers its walks read, and the last one's request: the record was on one of these.
 local function origin(store, rows, e)
-  local out, tried = { id = e.id, time = e.time, dataset = e.dataset }, {}
+  local out, tried = { id = e.id, time = e.time, dataset = e.dataset, sources = json.array{} }, {}
   for _, row in ipairs(rows) do
     local day = e.time and e.time // DAY_MS or row.from
     local known = tried[row.input .. "\0" .. day]
@@ -28,12 +30,10 @@ local function origin(store, rows, e)
       known = store:is_seen(day, core.hash.key16(core.hash.key16(e.dataset, row.input), e.id))
       tried[row.input .. "\0" .. day] = known
     end
-    if known then
-      out.input = row.input
-      if row.from <= day and day < row.to then
-        out.from, out.to, out.request_id = core.api.date(row.from), core.api.date(row.to), row.request_id
-        break
-      end
+    if known then out.input = out.input or row.input end
+    if known and row.from <= day and day < row.to then
+      table.insert(out.sources, { input = row.input, from = core.api.date(row.from), to = core.api.date(row.to),
+        pages = row.total_pages, read = row.pages, request_id = row.request_id })
     end
   end
   return out
@@ -53,7 +53,7 @@ local function level_reason(def, level)
 end
 
 --- Why a finding is there. id: of the finding, or how it begins; set: the rules, or nil. Returns {finding = document, rule = {id, title,
--- version, file, line, condition, ...}, reason = of its level, evidence = array of {id, time, dataset, input, from, to, request_id}}, or
+-- version, file, line, condition, ...}, reason = of its level, evidence = array of {id, time, dataset, input, sources}, see origin}, or
 -- nil, err.
 function explain.finding(store, set, id)
   if not id:find "^[%x-]+$" then return config('"%s" is not the id of a finding', id) end

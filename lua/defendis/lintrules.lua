@@ -3,6 +3,8 @@ local core = require "defendis.core"
 local catalog = require "defendis.catalog"
 local check = require "defendis.check"
 local lintfields = require "defendis.lintfields"
+local lintmaps = require "defendis.lintmaps"
+local lintsigma = require "defendis.lintsigma"
 local locate = require "defendis.rules.locate"
 local ruletest = require "defendis.ruletest"
 
@@ -14,7 +16,8 @@ local lintrules = {}
 lintrules.NAMES = {
   ["load"] = "error", ["duplicate-id"] = "error", ["unknown-field"] = "warning", ["unknown-dataset"] = "warning",
   ["slow-pattern"] = "warning", ["unused-rule"] = "warning", ["short-suppress"] = "warning", ["missing-test"] = "warning",
-  ["bad-tag"] = "warning", ["bad-date"] = "warning", ["bad-ignore"] = "warning", ["missing-description"] = "info",
+  ["bad-tag"] = "warning", ["bad-date"] = "warning", ["bad-ignore"] = "warning", ["secret-text"] = "warning", ["unknown-value"] = "warning",
+  ["left-out"] = "info", ["missing-description"] = "info",
   ["missing-author"] = "info", ["missing-date"] = "info", ["missing-tag"] = "info",
 }
 
@@ -99,7 +102,10 @@ local function is_known(known, read)
   return nil, ('no record of %s has "%s"%s (known from %s)'):format(names, read.path, near and (', nearest "%s"'):format(near) or "", where)
 end
 
-local function line_of(def, ...) return locate.line(def.text, def.line, def.kind, { ... }) or def.line end
+local function line_of(def, ...)
+  if def.locate then return def.locate{ ... } end
+  return locate.line(def.text, def.line, def.kind, { ... }) or def.line
+end
 
 local function lint_metadata(def, say)
   local o = def.options
@@ -152,6 +158,26 @@ local function lint_named(def, set, known, say)
   end
 end
 
+-- A declarative map. The line of what it reads is the first one from the definition on that has this path as a text.
+local function lint_map(def, known, tokens, say)
+  local o, read = def.options, def.compiled.read
+  lintmaps.constants(o, core.json.null, function(at, message) say("unknown-value", line_of(def, table.unpack(at)), "%s", message) end)
+  local have, source = known(o.dataset)
+  if not have then return end
+  for _, path in ipairs(lintmaps.reads(read)) do
+    local ok, what = is_known(known, { path = path, datasets = { [o.dataset] = true } })
+    local line
+    for _, token in ipairs(not ok and tokens or {}) do
+      local s = token.string and token.string:gsub("^%$%.", ""):gsub("%[%d+%]", "")
+      if not line and s and token.line >= def.line and (s == path or path:sub(-#s - 1) == "." .. s) then line = token.line end
+    end
+    if not ok then say("unknown-field", line or line_of(def, "map"), "%s", what) end
+  end
+  local left = lintmaps.left_out(read, have)
+  if #left == 0 then return end
+  say("left-out", line_of(def, "map"), "%s does not read %s (known from %s)", def.id, table.concat(left, ", "), source)
+end
+
 local function lint_use(def, set, say)
   local item = set.by_id[def.id]
   if def.kind ~= "rule" then return end
@@ -181,7 +207,7 @@ local function ignored(text, say)
   local out, n = {}, 0
   for line in (text .. "\n"):gmatch "([^\n]*)\n" do
     n = n + 1
-    for name in (line:match "%-%-%s*lint:%s*ignore%s+([%w%s,_-]+)" or ""):gmatch "[%w_-]+" do
+    for name in (line:match "[#-]%s*lint:%s*ignore%s+([%w%s,_-]+)" or ""):gmatch "[%w_-]+" do
       if not lintrules.NAMES[name] then say("bad-ignore", n, "%s", check.unknown(name, lintrules.NAMES, "name")) end
       out[n] = out[n] or {}
       out[n][name] = true
@@ -213,7 +239,17 @@ function lintrules.run(sources, set, known)
         lint_definition(def, set, known, say)
       end
     end
-    local reads, tokens = lintfields.reads(source.text, defs)
+    local is_sigma = source.name:find "%.ya?ml$"
+    for _, list in ipairs(is_sigma and { defs, set.filters } or {}) do
+      for _, def in ipairs(list) do
+        local hidden = def.file == source.name and def.reads and def.options.dataset and set.host.hidden(def.options.dataset)
+        if def.file == source.name then lintsigma.run(def, hidden, function(read) return is_known(known, read) end, say) end
+      end
+    end
+    local reads, tokens = lintfields.reads(is_sigma and "" or source.text, defs)
+    for _, def in ipairs(defs) do
+      if def.kind == "normalizer" and def.compiled.read then lint_map(def, known, tokens, say) end
+    end
     for _, read in ipairs(reads) do
       local ok, what = is_known(known, read)
       if not ok then say("unknown-field", read.line, "%s", what) end

@@ -17,10 +17,11 @@
 local check = require "defendis.check"
 local fault = require "defendis.rules.fault"
 local declared = require "defendis.normalize.map"
+local junit = require "defendis.junit"
 local memory = require "defendis.rules.memory"
 local times = require "defendis.time"
 
-local ruletest = {}
+local ruletest = { junit = junit }
 
 local function show(v, null)
   if v == null then return v == nil and "nil" or "null" end
@@ -58,7 +59,7 @@ end
 -- The document has what `expect` says.
 function kinds.normalizer(set, def, test)
   local map = def.compiled.map
-  local ok, doc = pcall(map, def.compiled.program and test.input or example(set, def.compiled.dataset, test.input))
+  local ok, doc = set.call(map, def.compiled.program and test.input or example(set, def.compiled.dataset, test.input))
   if not ok then return fault.text(doc, def.compiled.where or fault.where(map)) end
   if type(doc) ~= "table" then return ("map returned %s, a table expected"):format(type(doc)) end
   local lines = difference(test.expect, doc, "", set.host.null, {})
@@ -69,7 +70,7 @@ end
 function kinds.rule(set, def, test)
   local rule = def.compiled
   local record = example(set, rule.dataset, test.record)
-  local ok, hit = pcall(rule.match, record)
+  local ok, hit = set.call(rule.match, record)
   if not ok then return fault.text(hit, rule.where) end
   if (hit and true or false) ~= test.match then
     return ("match: expected %s, got %s"):format(tostring(test.match), tostring(hit and true or false))
@@ -77,7 +78,7 @@ function kinds.rule(set, def, test)
   if not test.level then return end
   local level = rule.level
   if rule.level_for then
-    ok, level = pcall(rule.level_for, record)
+    ok, level = set.call(rule.level_for, record)
     if not ok then return fault.text(level, rule.level_where) end
     level = level or rule.level
   end
@@ -194,59 +195,70 @@ function ruletest.run(set, options)
   return report
 end
 
---- What declarative maps leave out: array of {dataset, rule, fields = sorted paths in the tests' inputs that no expression reads}.
-function ruletest.loss(set)
+local function add_paths(value, path, out)
+  if type(value) ~= "table" or #value > 0 or next(value) == nil then
+    out[path] = true
+    return
+  end
+  for name, inner in pairs(value) do add_paths(inner, path == "" and name or path .. "." .. name, out) end
+end
+
+-- The records of tests of rules and correlations, by dataset.
+local function records_of(set)
   local out = {}
+  local function add(dataset, record)
+    out[dataset] = out[dataset] or {}
+    table.insert(out[dataset], record)
+  end
   for _, def in ipairs(set.definitions) do
-    if def.kind == "normalizer" and def.compiled.read then
-      local seen, entry = {}, { dataset = def.compiled.dataset, rule = def.id, fields = set.host.array{} }
-      for _, test in ipairs(def.options.tests or {}) do
-        for path in pairs(declared.lost(def.compiled.read, test.input)) do seen[path] = true end
+    local reached = def.kind == "correlation" and reach(def.compiled, { ids = {}, datasets = {}, count = 0 })
+    for _, test in ipairs(def.options.tests or {}) do
+      if def.kind == "rule" then add(def.options.dataset, test.record) end
+      for _, entry in ipairs(reached and test.events or {}) do
+        local dataset, record = entry_of(reached, entry)
+        if dataset then add(dataset, record) end
       end
-      for path in pairs(seen) do entry.fields[#entry.fields + 1] = path end
-      table.sort(entry.fields)
-      out[#out + 1] = entry
     end
   end
   return out
 end
 
-local ESCAPES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["\n"] = "&#10;" }
-
--- XML 1.0 has no way to write most control characters, and bytes that are no UTF-8 would spoil the file.
-local function xml(text)
-  text = tostring(text)
-  if not utf8.len(text) then text = text:gsub("[\x80-\xff]", "?") end
-  return (text:gsub("\u{FFFE}", "?"):gsub("\u{FFFF}", "?"):gsub("[%z\1-\8\11-\31\127]", "?"):gsub('[&<>"\n]', ESCAPES))
+-- What a shipped normalizer leaves in `unmapped`.
+local function shipped_loss(set, dataset, records)
+  local n, seen = set:normalizer(dataset), {}
+  if not n.is_shipped then return nil end
+  for _, record in ipairs(records) do
+    local ok, doc = set.call(n.map, example(set, dataset, record))
+    for name, value in pairs(ok and doc.unmapped or {}) do add_paths(value, name, seen) end
+  end
+  return { dataset = dataset, rule = n.id, shipped = true }, seen
 end
 
---- A report as JUnit XML, one suite per file.
-function ruletest.junit(report)
-  local files, suites = {}, {}
-  for _, t in ipairs(report.tests) do
-    local suite = suites[t.file]
-    if not suite then
-      suite = { failures = 0 }
-      suites[t.file], files[#files + 1] = suite, t.file
-    end
-    local open = ('    <testcase classname="%s" name="%s"'):format(xml(t.rule), xml(t.name))
-    if t.ok then
-      suite[#suite + 1] = open .. "/>"
-    else
-      suite.failures = suite.failures + 1
-      suite[#suite + 1] = ('%s>\n      <failure message="%s"/>\n    </testcase>'):format(open, xml(t.message))
+--- What maps leave out: array of {dataset, rule, fields = sorted paths, shipped = true or nil}: of a declarative map those in its tests'
+-- inputs that no expression reads, of a shipped normalizer those of the records in tests of rules that have no place in its documents.
+function ruletest.loss(set)
+  local out = {}
+  local function add(entry, seen)
+    if not entry then return end
+    entry.fields = set.host.array{}
+    for path in pairs(seen) do entry.fields[#entry.fields + 1] = path end
+    table.sort(entry.fields)
+    out[#out + 1] = entry
+  end
+  for _, def in ipairs(set.definitions) do
+    if def.kind == "normalizer" and def.compiled.read then
+      local seen = {}
+      for _, test in ipairs(def.options.tests or {}) do
+        for path in pairs(declared.lost(def.compiled.read, test.input)) do seen[path] = true end
+      end
+      add({ dataset = def.compiled.dataset, rule = def.id }, seen)
     end
   end
-  local out = { '<?xml version="1.0" encoding="UTF-8"?>',
-    ('<testsuites tests="%d" failures="%d">'):format(#report.tests, report.failed) }
-  for _, file in ipairs(files) do
-    local suite = suites[file]
-    out[#out + 1] = ('  <testsuite name="%s" tests="%d" failures="%d">'):format(xml(file), #suite, suite.failures)
-    table.move(suite, 1, #suite, #out + 1, out)
-    out[#out + 1] = "  </testsuite>"
+  local by_dataset = records_of(set)
+  for _, dataset in ipairs(set:datasets()) do
+    if by_dataset[dataset] then add(shipped_loss(set, dataset, by_dataset[dataset])) end
   end
-  out[#out + 1] = "</testsuites>\n"
-  return table.concat(out, "\n")
+  return out
 end
 
 return ruletest

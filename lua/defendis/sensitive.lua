@@ -133,8 +133,8 @@ function sensitive.masked(text, list)
 end
 
 --- A record of a rule's test, as the pipeline would give it to the rule; everything may be revealed there.
-function sensitive.example(dataset, record)
-  local list, text = sensitive.list_of(dataset, {}, nil, function() return true end), core.json.encode(record)
+function sensitive.example(dataset, record, options)
+  local list, text = sensitive.list_of(dataset, options or {}, nil, function() return true end), core.json.encode(record)
   local page = list and text and core.json.page('{"data":[' .. text .. "]}")
   return page and page:len() == 1 and page:record(1, list) or record
 end

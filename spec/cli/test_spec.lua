@@ -95,4 +95,45 @@ describe("test", function()
     running:says "there is no rule file"
     assert.equal(2, running:stop "INT")
   end)
+
+  describe("of rules whose normalizer comes with the program", function()
+    local SHIPPED = [[return {
+      rule{ id = "r", title = "R", level = "low", dataset = "dataleaks.credentials",
+        match = function(r) return r.email ~= nil and type(r.ours) == WANTED end,
+        tests = { { name = "y", match = true, record = { id = "1", email = "a@b.c", ours = "x", odd = { a = 1, b = { 2 } } } },
+          { name = "n", match = false, record = {} } } },
+      correlation{ id = "c", title = "C", type = "event_count", rules = { "r" }, group_by = { "email" }, timespan = "1d", level = "low",
+        condition = { gte = 2 }, tests = { { name = "none", findings = 0, events = {} }, { name = "two", findings = 1,
+          events = { { email = "a", ours = "x", leakedAt = "2026-01-01T00:00:00Z" },
+            { email = "a", ours = "y", more = 1, leakedAt = "2026-01-01T02:00:00Z" } } } } } }]]
+
+    local function pipeline(more)
+      run.write(path, (SHIPPED:gsub("WANTED", more and '"userdata"' or '"string"')))
+      return run.write(folder .. "/pipeline.lua", ([[return pipeline{ scope = "watchlists", datasets = { "dataleaks.credentials" },
+        since = "2026-01-01", store = "state.db", rules = { "some.lua" }, normalize = "ocsf", sinks = { splunk_hec{
+          url = "https://splunk.example", token = secret.env "NOT_SET" } } %s }]]):format(more or ""))
+    end
+
+    it("knows their times with a pipeline file, or --normalize, as ingest does, and not without", function()
+      local line = pipeline()
+      assert.same({ 0, "4 passed, 0 failed\n" }, { run.defendis("test " .. line).code, run.defendis("test " .. line).out })
+      assert.equal("4 passed, 0 failed\n", (test "--normalize ocsf"))
+      assert.matches('no normalizer says which field of "dataleaks.credentials" is the time', (test()), 1, true)
+      assert.equal(0, run.defendis("lint " .. line .. " --json").err:len())
+    end)
+
+    it("says with --loss what finds no place in its documents", function()
+      assert.equal("4 passed, 0 failed\n"
+        .. "dataleaks.credentials (shipped.dataleaks.credentials) leaves in unmapped: more, odd.a, odd.b, ours\n",
+        run.defendis("test --loss " .. pipeline()).out)
+    end)
+
+    it("gives the rules what the pipeline's settings hide, and takes one pipeline file only", function()
+      local line = pipeline ', sensitive = { fields = { "ours" }, hmac_key = secret.file "none" }'
+      assert.equal("4 passed, 0 failed\n", run.defendis("test " .. line).out)
+      local got = run.defendis(("test %s %s"):format(line, line))
+      assert.equal(2, got.code)
+      assert.matches("are both pipeline files; give one\n$", got.err)
+    end)
+  end)
 end)

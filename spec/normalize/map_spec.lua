@@ -148,6 +148,23 @@ describe("a declarative map", function()
       "unmapped = true,")))
   end)
 
+  it("leaves in unmapped what each does not read of a list, every element in its place", function()
+    local record = [[{"l":[{"a":1,"b":2,"in":[{"x":1,"y":2}]},null,{"a":3},5,{"c":null,"cvv":7,"b":6}],"s":["x","y"],"o":{"a":1,"b":2}}]]
+    for map, rest in pairs{
+      ['n = each("l", { n = field "a" }), s = each("s", upper "."), o = each("o", field "b")'] =
+        '{"l":[{"b":2,"in":[{"x":1,"y":2}]},null,{},5,{"b":6}],"o":{"a":1}}',
+      ['n = each("l", { n = field "a", x = each("in", { x = field "x" }) }), p = each("l", field "b"), s = field "s", o = field "o"'] =
+        '{"l":[{"in":[{"y":2}]},null,{},5,{}]}',
+      ['n = each("l", field "."), p = each("l", field "a"), s = each("s", { v = field "x" }), o = 1'] =
+        '{"s":["x","y"],"o":{"a":1,"b":2}}',
+      ['n = each("l", { a = when("a", 1), r = field "$.s" }), o = each("o", { a = field "a", b = len "b" })'] =
+        '{"l":[{"a":1,"b":2,"in":[{"x":1,"y":2}]},null,{"a":3},5,{"b":6}]}',
+    } do
+      local text = written("{ " .. map .. " }", record, "unmapped = true,")
+      assert.equal(rest, text:match '"unmapped":(.*)}$', map)
+    end
+  end)
+
   it("refuses to copy or compare what is sensitive", function()
     for _, e in ipairs{ 'field "password"', 'lower "a.PassWord"', 'concat(field "password")', 'lookup("cvv", { a = 1 })',
       'equals("password", "x")', 'len "password"', 'length_class(lower "password")',

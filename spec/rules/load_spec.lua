@@ -31,7 +31,7 @@ describe("rules.load", function()
   end)
 
   it("names file and line of an error while the file runs", function()
-    assert.equal("rules/1.lua:2: attempt to index a nil value (global 'os')", h.refused("\nlocal now = os.time()"))
+    assert.equal("rules/1.lua:2: unknown name \"os\": neither local nor one of what rule files see", h.refused("\nlocal now = os.time()"))
     assert.matches("^rules/1.lua:1: error object", h.refused("error{}"))
     assert.matches("^rules/1.lua:1: plain$", h.refused("error('plain', 0)"))
   end)
@@ -205,9 +205,10 @@ describe("the sandbox of a rule file", function()
   it("has no way out", function()
     for _, name in ipairs{ "io", "os", "require", "load", "loadstring", "loadfile", "dofile", "debug", "package", "_G",
       "getmetatable", "setmetatable", "rawget", "rawset", "rawequal", "rawlen", "collectgarbage", "coroutine", "print",
-      "string.dump", "math.random", "math.randomseed", "_ENV.io" } do
-      assert.is_nil(value_of(name), name)
+      "_ENV.io" } do
+      assert.matches("^rules/1.lua:1: unknown name ", h.refused("local seen = " .. name))
     end
+    for _, name in ipairs{ "string.dump", "math.random", "math.randomseed" } do assert.is_nil(value_of(name), name) end
   end)
 
   it("has what a rule needs", function()
@@ -223,7 +224,7 @@ describe("the sandbox of a rule file", function()
   it("is the file's own: a change of a library or a global reaches no other file and not us", function()
     h.must([[string.upper = nil; ocsf.severity_id = nil; shared = 1; type = nil
       return rule{ id = "a", title = "t", level = "low", dataset = "d", match = function() end }]],
-      [[assert(string.upper and ocsf.severity_id and type and shared == nil)
+      [[assert(string.upper and ocsf.severity_id and type and not pcall(function() return shared end))
       return rule{ id = "b", title = "t", level = "low", dataset = "d", match = function() end }]])
     assert.truthy(string.upper)
   end)

@@ -420,18 +420,6 @@ df_json_ref df_json_get(const df_json *doc, df_json_ref object, const char *key,
 
 int df_json_plain(const df_json *doc, df_json_ref at) { return !(doc->nodes[at].info & (ESCAPED | HIGH)); }
 
-/* Behind the ASCII characters from p on, of which none is a backslash. */
-static const char *skip_ascii(const char *p, const char *end) {
-  const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-  for (uint64_t w; end - p >= 8; p += 8) {
-    memcpy(&w, p, 8);
-    const uint64_t other = w ^ ones * '\\';
-    if ((w | (other - ones)) & tops) break; /* also for what only may be a backslash */
-  }
-  while (p < end && (signed char)*p >= 0 && *p != '\\') p++;
-  return p;
-}
-
 const char *df_json_text(df_json *doc, df_json_ref at, size_t *len) {
   node *v = &doc->nodes[at];
   const char *p = doc->text.data + v->start, *end = p + v->len, *run = p;
@@ -439,7 +427,7 @@ const char *df_json_text(df_json *doc, df_json_ref at, size_t *len) {
   if (!(v->info & (ESCAPED | HIGH))) return p;
   doc->scratch.len = 0;
   size_t bad = 0;
-  while ((p = skip_ascii(p, end)) < end) {
+  while ((p = df_json_ascii(p, end)) < end) {
     int n = *p == '\\' ? 0 : df_json_sequence(p, end);
     if (n > 0) {
       p += n;

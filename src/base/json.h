@@ -97,6 +97,9 @@ df_json_ref df_json_paging(const df_json *doc);             /* 0 when there is n
 /* Hash of the source bytes of `data`: equal pages have equal hashes. No defence against forged ones. */
 uint64_t df_json_data_hash(const df_json *doc);
 
+/* Behind the ASCII characters from p on, of which none is a backslash. */
+const char *df_json_ascii(const char *p, const char *end);
+
 /* Length of the UTF-8 sequence at p (p < end); negative when it is ill-formed: that many bytes stand for one U+FFFD
    (Unicode, 3.9, maximal subparts). */
 int df_json_sequence(const char *p, const char *end);

@@ -22,6 +22,17 @@ typedef struct decimal {
 static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
+const char *df_json_ascii(const char *p, const char *end) {
+  const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+  for (uint64_t w; end - p >= 8; p += 8) {
+    memcpy(&w, p, 8);
+    const uint64_t other = w ^ ones * '\\';
+    if ((w | (other - ones)) & tops) break; /* also for what only may be a backslash */
+  }
+  while (p < end && (signed char)*p >= 0 && *p != '\\') p++;
+  return p;
+}
+
 int df_json_sequence(const char *text, const char *end) {
   const unsigned char *p = (const unsigned char *)text;
   unsigned low = *p == 0xe0 ? 0xa0 : *p == 0xf0 ? 0x90 : 0x80, high = *p == 0xed ? 0x9f : *p == 0xf4 ? 0x8f : 0xbf;

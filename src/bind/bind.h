@@ -33,6 +33,10 @@ int df_open_names(lua_State *L);
 int df_open_regex(lua_State *L);
 int df_open_map(lua_State *L);
 int df_open_sensitive(lua_State *L);
+int df_open_budget(lua_State *L);
+
+/* lua_getallocf, but never of a budget, which blocks may outlive. */
+lua_Alloc df_base_alloc(lua_State *L, void **ud);
 
 /* Pushes nil and an error table {kind, message, status, request_id, attempts, retryable, retry_at} that prints as its
    message. Returns 2. */

@@ -243,8 +243,8 @@ static int l_bytes(lua_State *L) {
 }
 
 void df_open_page(lua_State *L) {
-  static const luaL_Reg methods[] = {DF_REG(len),  DF_REG(record), DF_REG(read),     DF_REG(raw),   DF_REG(field), DF_REG(identify), DF_REG(paging),
-                                     DF_REG(hash), DF_REG(bytes),  DF_REG(replaced), DF_REG(close), {NULL, NULL}};
+  static const luaL_Reg methods[] = {DF_REG(len),    DF_REG(record), DF_REG(read), DF_REG(raw),   DF_REG(field),    DF_REG(identify),
+                                     DF_REG(paging), DF_REG(hash),   DF_REG(bytes), DF_REG(replaced), DF_REG(close), {NULL, NULL}};
   static const luaL_Reg functions[] = {DF_REG(decode), DF_REG(number), DF_REG(page), {NULL, NULL}};
   df_open_class(L, PAGE, methods, l_close);
   df_open_values(L);

@@ -61,7 +61,7 @@ static int l_new(lua_State *L) {
   df_error err;
   holder *h = lua_newuserdatauv(L, sizeof *h, 0); /* [regex] */
   *h = (holder){0};
-  h->alloc = lua_getallocf(L, &h->ud);
+  h->alloc = df_base_alloc(L, &h->ud);
   luaL_setmetatable(L, REGEX); /* [regex] */
   o.data = h;
   if (df_regex_new(&h->regex, pattern, len, &o, &err) != 0) return raise_error(L, &err);

@@ -290,6 +290,42 @@ static int write_member(run *r, const df_map_node *v, df_buf *out) {
   return df_fail(r->err, DF_INVALID, "%.*s", (int)why->len, why->bytes);
 }
 
+static int write_rest(run *r, int32_t shape, df_json_ref at, const df_keys *known, df_buf *out);
+
+/* What nothing took of the object, or of the list whose elements were read one by one: each of these keeps its place. 1, 0 when nothing
+   is left (then bytes may have been added), or -1. */
+static int rest_below(run *r, int32_t shape, df_json_ref at, df_buf *out) {
+  int is_list = df_json_type(r->doc, at) == DF_JSON_ARRAY, left = 0, rc = df_buf_add(out, is_list ? "[" : "{", 1);
+  size_t opened = out->len;
+  if (!is_list) {
+    if (rc == 0) rc = write_rest(r, shape, at, &nothing, out);
+    left = out->len > opened;
+    return rc != 0 || df_copy_close(out, '}') != 0 ? -1 : left;
+  }
+  df_json_ref child = at + 1;
+  for (uint32_t n = df_json_count(r->doc, at); rc == 0 && n > 0; n--, child = df_json_after(r->doc, child)) {
+    df_json_kind kind = df_json_type(r->doc, child);
+    if (kind == DF_JSON_OBJECT) {
+      int some = rest_below(r, shape, child, out);
+      rc = some < 0 ? -1 : 0;
+      left |= some > 0;
+    } else {
+      rc = df_copy_value(out, r->doc, child, sensitive(r));
+      left |= kind != DF_JSON_NULL;
+    }
+    if (rc == 0) rc = df_buf_add(out, ",", 1);
+  }
+  return rc != 0 || df_copy_close(out, ']') != 0 ? -1 : left;
+}
+
+/* The shape of what is read below a member, or -1 when it is copied or left as a whole. */
+static int32_t shape_below(run *r, const df_map_entry *e, df_json_ref value) {
+  df_json_kind kind = df_json_type(r->doc, value);
+  if (e->taken >= DF_MAP_ELEMENTS && kind == DF_JSON_ARRAY) return e->taken - DF_MAP_ELEMENTS;
+  if (kind != DF_JSON_OBJECT) return -1;
+  return e->taken >= DF_MAP_ELEMENTS ? e->taken - DF_MAP_ELEMENTS : e->shape;
+}
+
 /* The members of a record, or of an object in it, that nothing took. */
 static int write_rest(run *r, int32_t shape, df_json_ref at, const df_keys *known, df_buf *out) {
   df_map_shape *s = &r->m->shapes[shape];
@@ -300,16 +336,17 @@ static int write_rest(run *r, int32_t shape, df_json_ref at, const df_keys *know
   for (uint32_t i = 0; rc == 0 && i < n; i++, key = df_json_after(r->doc, key + 1)) {
     if ((repeated != NULL && repeated[i]) || df_key_among(r->doc, key, sensitive(r)) || df_key_among(r->doc, key, known)) continue;
     int e = entry_of(r, s, key, i);
-    if (e >= 0 && s->entries[e].taken) continue;
-    if (e < 0 || s->entries[e].shape < 0 || df_json_type(r->doc, key + 1) != DF_JSON_OBJECT) {
+    if (e >= 0 && s->entries[e].taken == 1) continue;
+    int32_t below = e < 0 ? -1 : shape_below(r, &s->entries[e], key + 1);
+    if (below < 0) {
       if (df_json_type(r->doc, key + 1) != DF_JSON_NULL) rc = df_copy_member(out, r->doc, key, sensitive(r));
       continue;
     }
     size_t before = out->len;
-    rc = df_copy_value(out, r->doc, key, &nothing) != 0 || df_buf_add(out, ":{", 2) != 0;
-    size_t opened = out->len;
-    if (rc == 0) rc = write_rest(r, s->entries[e].shape, key + 1, &nothing, out);
-    if (rc == 0 && out->len > opened) rc = df_copy_close(out, '}') != 0 || df_buf_add(out, ",", 1) != 0;
+    rc = df_copy_value(out, r->doc, key, &nothing) != 0 || df_buf_add(out, ":", 1) != 0;
+    int left = rc == 0 ? rest_below(r, below, key + 1, out) : 0;
+    if (left < 0) rc = -1;
+    if (rc == 0 && left) rc = df_buf_add(out, ",", 1);
     else out->len = before;
   }
   free(repeated);

@@ -34,7 +34,7 @@ static void read_entry(reader *r, df_map_entry *e, const df_map_shape *of) {
   e->slot = take(r, -1, r->map->slot_count);
   e->shape = take(r, -1, r->map->shape_count);
   if (e->shape >= 0 && e->shape <= of - r->map->shapes) r->bad = 1;
-  e->taken = take(r, 0, 2);
+  e->taken = take(r, 0, r->map->shape_count + DF_MAP_ELEMENTS);
 }
 
 /* A shape: its slots, then its keys, then its indexes, each with an entry. */

@@ -12,10 +12,12 @@ typedef enum df_map_op {
   OP_LENGTH_CLASS, OP_EQUALS, OP_ABSENT, OP_FN, OP_COUNT
 } df_map_op;
 
+enum { DF_MAP_ELEMENTS = 2 };
+
 /* One way out of an object or a list: where the value is kept, and what is read below it. */
 typedef struct df_map_entry {
   int32_t slot, shape; /* -1: not kept; nothing below */
-  int32_t taken;       /* its value is in the document as a whole */
+  int32_t taken;       /* 1: its value is in the document as a whole; from DF_MAP_ELEMENTS on: its elements are read as that shape says */
 } df_map_entry;
 
 typedef struct df_map_shape {

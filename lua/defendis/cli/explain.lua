@@ -64,6 +64,12 @@ local function group_text(group)
   return table.concat(out, ", ")
 end
 
+-- The pages of a window; all of its walks have read more answers than that.
+local function pages_text(s)
+  local text = s.pages and ("1..%d"):format(s.pages) or "-"
+  return s.read ~= s.pages and ("%s, %d answers read"):format(text, s.read) or text
+end
+
 local function show_finding(why)
   local f = why.finding
   row("finding", f.id)
@@ -76,11 +82,14 @@ local function show_finding(why)
   local total, shown = f.evidence_total, #why.evidence
   print(("\n%d record%s%s"):format(total, total == 1 and "" or "s", total > shown and (", the first %d:"):format(shown) or ":"))
   local rows = {}
-  for i, e in ipairs(why.evidence) do
-    rows[i] = { e.id, e.time and time.format(e.time) or "-", e.dataset, e.input or "not known to this state",
-      e.from and e.from .. ".." .. e.to or "-", e.request_id or "-" }
+  for _, e in ipairs(why.evidence) do
+    local at = e.time and time.format(e.time) or "-"
+    if #e.sources == 0 then rows[#rows + 1] = { e.id, at, e.dataset, e.input or "not known to this state", "-", "-", "-" } end
+    for _, s in ipairs(e.sources) do
+      rows[#rows + 1] = { e.id, at, e.dataset, s.input, s.from .. ".." .. s.to, pages_text(s), s.request_id or "-" }
+    end
   end
-  ui.table({ "record", "time", "dataset", "input", "window", "last request" }, rows)
+  ui.table({ "record", "time", "dataset", "input", "window", "on one of pages", "last request" }, rows)
 end
 
 local function show_why_not(why)

@@ -2,7 +2,9 @@
 local catalog = require "defendis.catalog"
 local check = require "defendis.check"
 local file = require "defendis.pipeline.file"
+local lintsigma = require "defendis.lintsigma"
 local rules = require "defendis.rules"
+local sensitive = require "defendis.sensitive"
 local sigma = require "defendis.sigma"
 local stream = require("defendis.core").stream
 local ui = require "defendis.cli.ui"
@@ -62,6 +64,8 @@ local function kind_of(def)
   return def.kind == "correlation" and def.options.type or def.kind
 end
 
+local function hidden_of(dataset) return catalog.find(dataset) and sensitive.names(dataset, {}) end
+
 local function show(found, by_name, errors, as_json)
   local rows, notes, messages = {}, {}, {}
   for i, def in ipairs(found) do
@@ -70,6 +74,9 @@ local function show(found, by_name, errors, as_json)
     rows[i] = as_json and { id = o.id, title = o.title, dataset = datasets, level = level, type = kind_of(def), file = def.file,
       line = def.line } or { o.id, o.title, datasets, level or "", kind_of(def) }
     table.move(def.notes or {}, 1, #(def.notes or {}), #notes + 1, notes)
+    for _, b in ipairs(lintsigma.blind(def, o.dataset and hidden_of(o.dataset))) do
+      notes[#notes + 1] = ("%s:%d: warning: %s"):format(def.file, b.line, b.message)
+    end
   end
   for i, err in ipairs(errors) do messages[i] = err.message end
   if as_json then

@@ -10,7 +10,7 @@ local ui = require "defendis.cli.ui"
 local command = {}
 
 function command.options(c)
-  c:argument("path", "Rule files, or folders of them; together they are one set."):args "+"
+  c:argument("path", "Rule files, folders of them, or a pipeline file for its rules; together they are one set."):args "+"
   c:option("--records", "Records that say which fields there are, as for replay; may be given again."):argname "PATH":count "*"
   c:option("--dataset", "What those records are."):argname "NAME"
   c:flag("--strict", "Exit code 1 for infos too.")
@@ -20,14 +20,14 @@ local COLOURS = { error = "red", warning = "yellow", info = "bold" }
 
 -- Returns what was found, or nil, err.
 local function work(args)
-  local sources, err = file.sources(args.path, "")
-  if not sources then return nil, err end
-  local files, known, set
+  local sources, options = file.desk(args.path)
+  if not sources then return nil, options end
+  local files, known, set, err
   files, err = replay.files(args.records, args.dataset)
   if not files then return nil, err end
   known, err = lintfields.known(files)
   if not known then return nil, err end
-  set, err = rules.load(sources, file.host())
+  set, err = rules.load(sources, file.host(options))
   if not set then return { lintrules.refused(err) } end
   return lintrules.run(sources, set, known)
 end

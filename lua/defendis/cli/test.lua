@@ -5,6 +5,7 @@ local halt = require "defendis.pipeline.halt"
 local rules = require "defendis.rules"
 local ruletest = require "defendis.ruletest"
 local signals = require "defendis.cli.signals"
+local shipped = require "defendis.normalize.shipped"
 local task = require "defendis.task"
 local ui = require "defendis.cli.ui"
 
@@ -13,9 +14,11 @@ local command = {}
 local LOOK_S <const> = 0.3 -- between two looks at the files
 
 function command.options(c)
-  c:argument("path", "Rule files, or folders of them."):args "+"
+  c:argument("path", "Rule files, folders of them, or a pipeline file for its rules, with its settings."):args "+"
   c:option("--junit", "Also write the results as JUnit XML."):argname "FILE"
-  c:flag("--loss", "Also print, for each declarative map, the fields of its tests' inputs that it does not read.")
+  c:flag("--loss", "Also print, for each declarative map and shipped normalizer, the fields of the tests' records that it does not read.")
+  c:option("--normalize", "As in a pipeline file: datasets without a normalizer have the one that comes with the program."):argname "TARGET"
+    :choices(shipped.TARGETS)
   c:option("--filter", "Only tests whose rule or name contains this text."):argname "TEXT"
   c:flag("--watch", "Run again when a file changes, until SIGINT.")
 end
@@ -29,8 +32,9 @@ local function write_junit(path, report)
 end
 
 -- Runs the tests once. Returns the exit code, or nil, err.
-local function test(args, sources)
-  local host = file.host()
+local function test(args, sources, options)
+  local host = file.host(options)
+  host.normalize = args.normalize or host.normalize
   host.hmac_key = host.hmac_key or "defendis test" -- what hmac gives here means nothing
   local set, err = rules.load(sources, host)
   if not set then return nil, err end
@@ -51,16 +55,16 @@ local function test(args, sources)
   end
   for _, l in ipairs(not args.json and report.loss or {}) do
     local fields = #l.fields > 0 and table.concat(l.fields, ", ") or "nothing"
-    print(ui.plain(("%s (%s) does not read: %s"):format(l.dataset, l.rule, fields)))
+    print(ui.plain(("%s (%s) %s: %s"):format(l.dataset, l.rule, l.shipped and "leaves in unmapped" or "does not read", fields)))
   end
   return report.failed == 0 and 0 or 1
 end
 
 -- What the files hold, as one text: it tells whether anything changed, on file systems that do not say so too.
-local function picture(sources, err)
+local function picture(sources, err) -- err: the options where there are sources
   if not sources then return err.message end
-  local out = {}
-  for i, s in ipairs(sources) do out[i] = ("%d:%s%d:%s"):format(#s.name, s.name, #s.text, s.text) end
+  local out = { tostring(err.normalize) }
+  for i, s in ipairs(sources) do out[i + 1] = ("%d:%s%d:%s"):format(#s.name, s.name, #s.text, s.text) end
   return table.concat(out)
 end
 
@@ -70,13 +74,13 @@ local function watch(args, ending)
   if not ok then return nil, problem end
   local seen, last, code
   while not ending.asked do
-    local sources, err = file.sources(args.path, "")
-    local now = picture(sources, err)
+    local sources, options = file.desk(args.path)
+    local now, err = picture(sources, options), not sources and options or nil
     -- what is still being written changes between two looks
     if now ~= seen and (not seen or now == last) then
       if seen and not args.json then print() end
       seen, code = now, nil
-      if sources then code, err = test(args, sources) end
+      if sources then code, err = test(args, sources, options) end
       if not code then io.stderr:write("defendis: ", ui.error_line(err), "\n") end
       io.stdout:flush()
     end
@@ -92,9 +96,9 @@ function command.run(args)
     if not outcome.ok then error(outcome[1], 0) end
     return outcome[1], outcome[2]
   end
-  local sources, err = file.sources(args.path, "")
-  if not sources then return nil, err end
-  return test(args, sources)
+  local sources, options = file.desk(args.path)
+  if not sources then return nil, options end
+  return test(args, sources, options)
 end
 
 return command

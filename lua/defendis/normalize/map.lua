@@ -20,7 +20,7 @@ local function refuse(node, message, ...) tree.fault(node.at, message, ...) end
 -- The entry of a field; how: see Compiler:expression. What is only compared or asked for stays in `unmapped`.
 function Compiler:entry(node, e, how)
   local steps, scope = e.steps, e.steps.root and self.root or self.scope
-  local hidden, taken = how == "fact" or how == "condition", how ~= "condition" and how ~= "compare"
+  local hidden, taken = how == "fact" or how == "condition", how ~= "condition" and how ~= "compare" and how ~= "list"
   for _, step in ipairs(steps) do
     if not hidden and type(step) == "string" and self.names[step:lower()] then
       refuse(node, '"%s" is sensitive: use mask, hmac or length_class', table.concat(steps, "."))
@@ -61,7 +61,7 @@ function emit.when(self, node, e)
 end
 
 function emit.each(self, node, e)
-  local list = self:entry(node, e.list)
+  local list = self:entry(node, e.list, "list")
   local outer, scope = self.scope, self.program:scope()
   list.elements = list.elements or {}
   table.insert(list.elements, scope)
@@ -108,7 +108,12 @@ function emit.millis(self, node, e) return { op = "millis", a = e.scale, kids = 
 function emit.iso(self, node, e) return { op = "iso", a = 1, kids = { self:expression(node, e.kids[1], "part") } } end
 
 function emit.fn(self, _, e)
-  table.insert(self.program.functions, e.call)
+  local call, f = self.host.call, e.call
+  table.insert(self.program.functions, call and function(record)
+    local ok, value = call(f, record)
+    if not ok then error(value, 0) end
+    return value
+  end or f)
   return { op = "fn", a = #self.program.functions - 1 }
 end
 
@@ -185,10 +190,8 @@ function Compiler:node(node)
 end
 
 local function target_of(name)
-  local ok, targets = pcall(require, "defendis.normalize.targets")
-  local target = ok and type(targets) == "table" and targets.get(name)
-  if not target then tree.fault({ "target" }, 'unknown target "%s"', tostring(name)) end
-  return target
+  local target, problem = require("defendis.normalize.targets").get(name)
+  return target or tree.fault({ "target" }, "%s", problem)
 end
 
 local function leave_rest(root, unmapped)
@@ -229,21 +232,28 @@ function map.compile(options, host)
   return nil, result.message, result.at
 end
 
-local function lost(scopes, value, path, out)
+local lost
+
+-- A list whose elements are read one by one, or a value that is a list of itself.
+local function lost_elements(scopes, value, name, out)
+  for _, element in ipairs(type(value) == "table" and (#value > 0 or next(value) == nil) and value or { value }) do
+    if type(element) == "table" and #element == 0 then lost(scopes, element, name, out) else out[name] = true end
+  end
+end
+
+function lost(scopes, value, path, out)
   for key, v in pairs(value) do
     local name, read, inner, elements = path == "" and key or path .. "." .. key, false, {}, {}
     for _, scope in ipairs(scopes) do
       local e = scope.keys[key]
       if e then
-        read = read or e.taken and not e.elements or type(v) ~= "table" and e.used
+        read = read or e.taken or not e.elements and type(v) ~= "table" and e.used
         inner[#inner + 1] = e.shape
         table.move(e.elements or {}, 1, #(e.elements or {}), #elements + 1, elements)
       end
     end
-    if not read and #elements > 0 and type(v) == "table" then
-      for _, element in ipairs(v) do
-        if type(element) == "table" then lost(elements, element, name, out) end
-      end
+    if not read and #elements > 0 then
+      lost_elements(elements, v, name, out)
     elseif not read and #inner > 0 and type(v) == "table" and #v == 0 then
       lost(inner, v, name, out)
     elseif not read then

@@ -76,7 +76,9 @@ end
 
 function normalizer.shipped(dataset, target, host)
   local options = shipped.get(dataset, target, host)
-  return options and normalizer.compile(options, host.null)
+  local made = options and normalizer.compile(options, host.null)
+  if made then made.is_shipped = true end
+  return made
 end
 
 function normalizer.default(dataset, null)

@@ -3,7 +3,7 @@
 -- numbers: slots; shapes; dictionaries; which of these names what is never copied (-1: none); constants; nodes. A list begins with its
 -- length, and everything is counted from 0.
 --   shape       first and last + 1 slot of all below it; {text, entry}...; how many indexes, {index, entry}...
---   entry       slot or -1, shape below or -1, taken 1 or 0
+--   entry       slot or -1, shape below or -1, taken: 1, 0, or 2 + the shape of the elements of a list that are read one by one
 --   dictionary  {text, constant}...
 --   constant    text of its JSON, text of its text or -1
 --   node        op, text, a, b, c (-1: none), {number of an earlier node}...   The last node is the document.
@@ -95,7 +95,7 @@ function Program:write_shape(add, shape)
   add(shape.first, shape.stop, #check.sorted_keys(shape.keys), #check.sorted_keys(shape.indexes))
   each_entry(shape, function(entry, key)
     add(type(key) == "string" and self:text(key) or key, entry.slot or -1, entry.shape and entry.shape.number or -1,
-      entry.taken and 1 or 0)
+      entry.taken and 1 or entry.rest and entry.rest.number + 2 or 0)
   end)
 end
 
@@ -105,8 +105,38 @@ local function number(v, what)
   return what == "b" and v.number or v.slot or v.number
 end
 
+local function absorb(into, scope)
+  for _, list in ipairs{ "keys", "indexes" } do
+    for key, entry in pairs(scope[list]) do
+      local own = into[list][key] or {}
+      into[list][key], own.taken = own, own.taken or entry.taken
+      for _, inner in ipairs(entry.elements or {}) do
+        own.elements = own.elements or {}
+        table.insert(own.elements, inner)
+      end
+      if entry.shape then
+        own.shape = own.shape or { keys = {}, indexes = {} }
+        absorb(own.shape, entry.shape)
+      end
+    end
+  end
+end
+
+-- Of lists that are read element by element: what all who do so read. When one takes elements as they are, all of it is taken.
+function Program:find_rests(shape)
+  each_entry(shape, function(entry)
+    for _, scope in ipairs(entry.elements or {}) do entry.taken = entry.taken or scope.itself and scope.itself.taken end
+    if entry.elements and not entry.taken then
+      entry.rest = entry.elements[2] and self:scope() or entry.elements[1]
+      for _, scope in ipairs(entry.elements[2] and entry.elements or {}) do absorb(entry.rest, scope) end
+    end
+    if entry.shape then self:find_rests(entry.shape) end
+  end)
+end
+
 --- The whole as {code, texts, functions}.
 function Program:finish()
+  for _, scope in ipairs(self.scopes) do self:find_rests(scope) end -- which may add more
   for _, scope in ipairs(self.scopes) do
     if scope.itself then
       scope.itself.slot = self.slots

@@ -3,6 +3,7 @@ local core = require "defendis.core"
 local catalog = require "defendis.catalog"
 local backfill = require "defendis.pipeline.backfill"
 local check = require "defendis.check"
+local host = require "defendis.pipeline.host"
 local locate = require "defendis.rules.locate"
 local rules = require "defendis.rules"
 local secret = require "defendis.secret"
@@ -11,7 +12,7 @@ local shipped = require "defendis.normalize.shipped"
 local sinks = require "defendis.pipeline.sinks"
 local time = require "defendis.time"
 
-local file = {}
+local file = { host = host.new, map = host.map }
 
 local DAY_MS <const> = 86400000
 
@@ -46,8 +47,11 @@ end
 local function scope(v)
   if v == "watchlists" then return end
   if type(v) ~= "table" then return '"watchlists", or a table such as { domain = { "acme.example" } } expected' end
+  local inputs = {}
+  for _, entry in ipairs(catalog.list()) do inputs[entry.input or entry.name] = entry.dataset and entry.input and true end
   for input, values in pairs(v) do
-    local problem = type(input) ~= "string" and "names of inputs expected" or check.list(check.text, 1)(values)
+    if not inputs[input] then return check.unknown(input, inputs, "input"), { input } end
+    local problem = check.list(check.text, 1)(values)
     if problem then return problem, { input } end
   end
 end
@@ -92,15 +96,7 @@ local SPEC = {
 
 local function config(...) return nil, check.error("config", (...):format(select(2, ...))) end
 
-local function read(path, most)
-  local f, problem = io.open(path, "rb")
-  if not f then return config("cannot read %s", problem) end
-  local text = most and f:read(most + 1) or f:read("a") -- what is empty has no bytes to count
-  f:close()
-  if most and text and #text > most then return config("%s is longer than %d MiB", path, most >> 20) end
-  if not text then return config("%s is not a file", path) end
-  return text
-end
+local read = host.read
 
 local function is_rule_file(name) return name:find("%.lua$") or name:find("%.ya?ml$") end
 
@@ -137,61 +133,6 @@ function file.sources(paths, folder)
   return out
 end
 
--- A number that Lua has no value for may be grouped by, as its text; a sensitive value as its HMAC.
-local function scalar(value)
-  if type(value) ~= "userdata" or value == core.json.null then return nil end
-  if core.sensitive.is(value) then return value:hmac() end
-  return tostring(value)
-end
-
--- The usual forms in C, all others as without it.
-local function parse_time(text)
-  local ms = core.api.time(text)
-  if ms then return ms end
-  return time.parse(text)
-end
-
--- A file for a lookup; an empty one too.
-local function read_table(path, most)
-  local text, err = read(path, most)
-  if not text then return nil, err.message end
-  return text
-end
-
-local function encode(value) return core.json.encode(value, { sort_keys = true }) end
-
---- A compiled map, and the same as a function of a table.
-function file.map(program)
-  local made = assert(core.map.new(program))
-  local buffer = core.json.buffer()
-  return made, function(record)
-    local page <close> = assert(core.json.page('{"data":[' .. assert(encode(record)) .. "]}"))
-    buffer:reset()
-    local ok, err = made:run(page, 1, buffer)
-    if not ok then error(err.message, 0) end
-    return assert(core.json.decode(buffer:text()))
-  end
-end
-
--- What the shipped normalizers may tell of a value.
-local function protect(v)
-  if not core.sensitive.is(v) then return nil end
-  local is_card, last4 = pcall(v.last4, v)
-  return { hmac = v:hmac(), last4 = is_card and last4 or nil }
-end
-
---- What the rules need from this program. o: options of the pipeline file, or nil.
-function file.host(o)
-  o = o or {}
-  return { normalize = o.normalize, protect = protect, read = read_table, decode = core.json.decode, encode = encode, map = file.map,
-    key_later = true,
-    native = { ascii = core.names.ascii, registrable = core.names.registrable, regex = core.regex.new },
-    uuid5 = core.hash.uuid5, null = core.json.null, next = core.json.next, array = core.json.array,
-    scalar = scalar, parse_time = parse_time,
-    sensitive = { list = sensitive.list }, example = sensitive.example,
-    hidden = function(name) return catalog.find(name) and sensitive.names(name, o.sensitive or {}) end }
-end
-
 -- The sandbox of a pipeline file: constructors and nothing else.
 local function environment(made, folder, bare)
   local env = bare and sinks.ignored() or sinks.constructors(folder)
@@ -210,6 +151,10 @@ local function evaluate(path, text, folder, bare)
   local chunk, problem = load(text, "@" .. path, "t", environment(made, folder, bare))
   if not chunk then return config("%s", problem) end
   local ok, fault = pcall(chunk)
+  if not ok and type(fault) == "table" and fault.at then
+    local line = math.max(fault.line, 1)
+    return config("%s:%d: %s", path, locate.line(text, line, fault.sink, fault.at) or line, fault.message)
+  end
   if not ok then return config("%s", type(fault) == "table" and fault.message or tostring(fault)) end
   if type(made.options) ~= "table" then return config("%s:1: a pipeline file returns pipeline{ ... }", path) end
   local message, at = check.options(made.options, SPEC)
@@ -218,6 +163,35 @@ local function evaluate(path, text, folder, bare)
     return config("%s:%d: %s", path, locate.line(text, line, "pipeline", at or {}) or line, check.describe(message, at))
   end
   return made.options
+end
+
+local function is_pipeline(text)
+  local before
+  for tok in locate.tokens(text) do
+    if tok == "" then break end
+    if before == "pipeline" and (tok == "{" or tok == "(") then return true end
+    before = tok
+  end
+end
+
+--- As file.sources, where a pipeline file stands for its rules. Returns sources and the pipeline's options or {}; or nil, err.
+function file.desk(paths)
+  local out, options, named = {}, {}, nil
+  for _, path in ipairs(paths) do
+    local names, folder = { path }, ""
+    local text = path:find "%.lua$" and read(path)
+    if text and is_pipeline(text) then
+      if named then return config("%s and %s are both pipeline files; give one", named, path) end
+      named, folder = path, path:match "^(.*/)[^/]*$" or ""
+      local o, err = evaluate(path, text, folder, true)
+      if not o then return nil, err end
+      names, options = o.rules or {}, o
+    end
+    local found, problem = file.sources(names, folder)
+    if not found then return nil, problem end
+    table.move(found, 1, #found, #out + 1, out)
+  end
+  return out, options
 end
 
 --- Reads a pipeline file, and leaves its sinks to make_sinks. bare: without them, for they may need secrets; past: of a backfill, see
@@ -234,7 +208,7 @@ function file.read(path, bare, past)
   local sources, set
   sources, err = file.sources(o.rules or {}, folder)
   if not sources then return nil, err end
-  set, err = rules.load(sources, file.host(o))
+  set, err = rules.load(sources, host.new(o))
   if not set then return nil, err end
   local plan = { path = path, folder = folder, scope = o.scope, datasets = o.datasets, set = set,
     since = core.api.days(o.since), until_day = o["until"] and core.api.days(o["until"]) or 0,

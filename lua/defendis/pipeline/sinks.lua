@@ -45,7 +45,10 @@ end
 -- Notes what the pipeline file says; the sink itself is made when all of the file was checked.
 local function entry(name, kind, options)
   local message, path = check.options(options, kind.OPTIONS)
-  if message then error(("%s: %s"):format(name, check.describe(message, path)), 2) end -- its callers end with a tail call
+  if message then -- its callers end with a tail call
+    local line = debug.getinfo(2, "l").currentline
+    error(check.error("config", ("%s: %s"):format(name, check.describe(message, path)), { sink = name, at = path, line = line }), 0)
+  end
   return { kind = kind, options = options, name = name }
 end
 

@@ -108,7 +108,7 @@ local function check_text(options)
   local listed = {}
   for _, name in ipairs(options.rules or names) do listed[name] = true end
   for _, name in ipairs(names) do
-    if not listed[name] then return ('"%s" is not among its rules'):format(name) end
+    if not listed[name] then return check.missing(name, options.rules or names, "is not among its rules") end
     listed[name] = nil
   end
   if next(listed) then return ('the rule "%s" does not occur in it'):format((next(listed))) end

@@ -13,6 +13,7 @@
 --            protect = function(value) -> {hmac, last4}: what those may tell of a secret (optional),
 --            scalar = function(userdata) -> text or nil: values of the host to group by and to count (optional),
 --            sensitive = what rule files see under this name (optional),
+--            call = as pcall, within what one call of a rule's function may take (optional),
 --            example = function(dataset, record) -> the record of a test as the rules get it from the host (optional) }
 --
 -- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}, logsource{...}; it

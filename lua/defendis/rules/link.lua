@@ -61,7 +61,7 @@ local function link_aliases(def, names, refuse)
     for name, field in pairs(by_rule) do
       local base = names[name]
       if not base or not c.order[base.id] then
-        refuse(def, ('"%s" is not among its rules'):format(name), { "aliases", alias, name })
+        refuse(def, check.missing(name, c.names, "is not among its rules"), { "aliases", alias, name })
       end
       resolved[base.id] = field
     end

@@ -2,6 +2,7 @@
 --
 -- A rule is a pure function of the record: no files, no clock, no chance, no code from text. What a string method can
 -- still do (`("x"):rep(1e9)`) is bounded by the budgets of the state that runs the rules, not here.
+local check = require "defendis.check"
 local expressions = require "defendis.normalize.expressions"
 local helpers = require "defendis.helpers"
 local lookup = require "defendis.helpers.lookup"
@@ -60,7 +61,12 @@ function sandbox.new(constructors, host, file)
   env.lookup, close = lookup.new(file, host)
   expressions.add(env)
   for name, value in pairs(constructors) do env[name] = value end
-  return env, close
+  -- A global that is not there is a slip of the pen, not nil.
+  return setmetatable(env, { __index = function(_, name)
+    local near = #name > 2 and check.nearest(name, env)
+    error(('unknown name "%s"%s'):format(name, near and (', nearest name "%s"'):format(near)
+      or ": neither local nor one of what rule files see"), 2)
+  end }), close
 end
 
 return sandbox

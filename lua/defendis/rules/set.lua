@@ -35,7 +35,6 @@ local fault = require "defendis.rules.fault"
 local findings = require "defendis.rules.findings"
 local rule_file = require "defendis.rules.rule"
 
-local pcall = pcall
 local GROUPS_MAX = 32
 local LEVELS = {}
 for _, level in ipairs(rule_file.LEVELS) do LEVELS[level] = true end
@@ -54,7 +53,7 @@ end
 
 function Set:level_of(rule, record)
   if not rule.level_for then return rule.level end
-  local ok, level = pcall(rule.level_for, record)
+  local ok, level = self.call(rule.level_for, record)
   if ok and (level == nil or LEVELS[level]) then return level or rule.level end
   self:fault(rule.id, ok and ("level_for returned %s, not a level"):format(tostring(level)) or level, rule.level_where)
   return rule.level
@@ -63,7 +62,7 @@ end
 -- The group of a suppressing rule. A record without one is a group of its own: better one alert more than one lost.
 function Set:dedup_group(rule, record, id)
   if not rule.dedup then return "" end
-  local ok, key = pcall(rule.dedup, record)
+  local ok, key = self.call(rule.dedup, record)
   local group
   if ok and type(key) == "table" then
     group = #key > 0 and ""
@@ -187,12 +186,12 @@ function Set:look(dataset, record, meta)
   result.events.n = 0
   if result.faults[1] then clear(result.faults) end
   local plan = self.plans[dataset] or self:plan(dataset)
-  local rules, acting = plan.rules, plan.acting
+  local rules, acting, call = plan.rules, plan.acting, self.call
   if acting then acting.dataset, acting.record = dataset, meta.id end
   for i = 1, #rules do
     local rule = rules[i]
     if acting then acting.id = rule.id end
-    local ok, hit = pcall(rule.match, record)
+    local ok, hit = call(rule.match, record)
     if not ok then
       self:fault(rule.id, hit, rule.where)
     elseif hit then
@@ -208,7 +207,7 @@ function Set:apply(dataset, record, meta)
   result.doc, result.fault = record, nil
   if map then
     if plan.acting then plan.acting.id = plan.normalizer.id end
-    local ok, doc = pcall(map, record)
+    local ok, doc = self.call(map, record)
     if ok and type(doc) == "table" then
       result.doc = doc
     else
@@ -279,7 +278,7 @@ end
 return {
   new = function(parts, host)
     local self = setmetatable(parts, Set)
-    self.host, self.plans = host, {}
+    self.host, self.plans, self.call = host, {}, host.call or pcall
     for _, item in ipairs(self.rules) do
       for _, m in ipairs(item.members) do
         if m.value_paths and not m.c.numeric then m.value_of = fields.reader(m.value_paths, host.null, host.scalar) end

@@ -74,6 +74,15 @@ local function field_closure(compiled, keys, null)
   end
 end
 
+-- `password.hmac`: of a value of the host that cannot be read it is what it counts by; else a field as any other.
+local function with_hmac(closure, compiled, keys, context)
+  local scalar, test, null = context.host.scalar, compiled.test, context.null
+  if not (test and scalar and #keys > 1 and keys[#keys] == "hmac") then return closure end
+  local above = { table.unpack(keys, 1, #keys - 1) }
+  local function fit(v) return type(v) == "userdata" and test(scalar(v)) end
+  return function(record) return closure(record) or fits(record, above, 1, fit, null) end
+end
+
 -- Many texts without wildcards are one look into a table.
 local function one_of(m, values)
   if m.all or (m.last or "cased") ~= "cased" or #values < 3 then return nil end
@@ -91,6 +100,16 @@ local function one_of(m, values)
   end }
 end
 
+-- What is read, for who looks for what cannot fit: {line, key, path, compares = with a text or number, patterns}.
+local function note(context, m, read, values)
+  read.patterns = m.re and values or {}
+  for _, v in ipairs(values) do
+    read.compares = read.compares or not m.exists and v ~= context.null
+    if m.fieldref then table.insert(context.reads, { line = read.line, key = read.key, path = v, compares = true, patterns = {} }) end
+  end
+  table.insert(context.reads, read)
+end
+
 -- The modifiers and the values behind a key, with a context whose errors name the field.
 local function parse_key(key, v, map, context)
   local name, rest = key:match("^([^|]*)(.*)$")
@@ -106,7 +125,9 @@ local function parse_key(key, v, map, context)
     if #v == 0 then fail("the list of values is empty") end
     values = v
   end
-  return name, value.modifiers(names, fail), names, values, { host = context.host, null = context.null, fail = fail }
+  local m = value.modifiers(names, fail)
+  if name ~= "" then note(context, m, { line = line, key = key, path = name }, values) end
+  return name, m, names, values, { host = context.host, null = context.null, fail = fail }
 end
 
 local function keyword(m, values, context)
@@ -132,9 +153,12 @@ local function item(key, v, map, context)
   local keys = fields.path(name)
   if #keys == 0 or ("." .. name .. "."):find("..", 1, true) then own.fail("is no path of a field") end
   local together = one_of(m, values)
-  if together then return field_closure(together, keys, context.null) end
+  if together then return with_hmac(field_closure(together, keys, context.null), together, keys, context) end
   local out = {}
-  for i, single in ipairs(values) do out[i] = field_closure(value.compile(m, single, own), keys, context.null) end
+  for i, single in ipairs(values) do
+    local compiled = value.compile(m, single, own)
+    out[i] = with_hmac(field_closure(compiled, keys, context.null), compiled, keys, context)
+  end
   return (m.all and condition.all or condition.any)(out)
 end
 

@@ -4,7 +4,7 @@
 --     kind      "rule" | "correlation" | "filter"       options   as rule{...} and correlation{...} take them
 --     logsource { product, category, service } of rules and filters; `dataset` is filled in when all files are read
 --     locate    function(path) -> line                  notes     array of texts: what is in the document and does nothing
---     test      function(record), of a filter
+--     test      function(record), of a filter           reads     what its searches read: array of {line, key, path, compares, patterns}
 local check = require "defendis.check"
 local detection = require "defendis.sigma.detection"
 
@@ -171,6 +171,7 @@ local MAKE = { detection = rule_of, correlation = correlation_of, filter = filte
 function document.read(doc, line, context)
   if type(doc) ~= "table" or context.marks[doc].list then context.fail(line, "a Sigma document is a map") end
   local notes, kind = check_top(doc, context), nil
+  context.reads = {}
   for key in pairs(MAKE) do
     if doc[key] ~= nil then
       if kind then context.fail(line, ("a document has one of detection, correlation and filter, not %s and %s"):format(
@@ -183,7 +184,7 @@ function document.read(doc, line, context)
   for _, name in ipairs(unused or {}) do
     notes[#notes + 1] = ("%s:%d: the search %s is in no condition"):format(context.file, context.marks[doc[kind]].lines[name], name)
   end
-  def.file, def.line, def.notes, def.sigma = context.file, line, notes, true
+  def.file, def.line, def.notes, def.sigma, def.reads = context.file, line, notes, true, context.reads
   def.locate = locator(doc, kind == "correlation", context)
   return def
 end
