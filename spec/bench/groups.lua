@@ -2,7 +2,7 @@
 --
 -- What `defendis ingest` does with a page, without what does not know of groups: the fetch, the JSON and the documents. The state is a
 -- file, each page a transaction, and each day is decided when it is whole. Two days; each group comes up equally often on each, so that
--- all groups live. Prints CPU seconds of the pages and of the decisions, bytes of the state, findings and peak memory in MiB.
+-- all groups live. CPU seconds of the pages and of the decisions, bytes of the state, findings and evictions go to FOLDER/figures.
 local commit = require "defendis.pipeline.commit"
 local core = require "defendis.core"
 local file = require "defendis.pipeline.file"
@@ -61,7 +61,5 @@ local bytes = state.db:row "SELECT page_count * page_size FROM pragma_page_count
 local found, evicted = work.totals.findings, set.counters.evicted
 work:close()
 
-local status <close> = assert(io.open("/proc/self/status"))
-local peak = tonumber(status:read("a"):match "VmHWM:%s*(%d+)") / 1024
-print(core.json.encode({ adding = adding, deciding = deciding, bytes = bytes, findings = found, evicted = evicted, peak = peak },
-  { sort_keys = true }))
+local out <close> = assert(io.open(folder .. "/figures", "w"))
+out:write(assert(core.json.encode{ adding = adding, deciding = deciding, bytes = bytes, findings = found, evicted = evicted }))
