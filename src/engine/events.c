@@ -410,7 +410,7 @@ int df_gather_skim(df_gather *g, const df_skim *skim, df_error *err) {
     members[i] = (df_span){bytes, skim->members[i].len};
   }
   if (members == NULL || types == NULL) return df_fail(err, DF_LIMIT, "correlation: memory ran out");
-  strcpy(types, skim->types);
+  memcpy(types, skim->types, strlen(skim->types) + 1);
   g->skim = *skim;
   g->skim.members = members;
   g->skim.types = types;
