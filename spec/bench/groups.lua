@@ -9,6 +9,8 @@ local file = require "defendis.pipeline.file"
 local rules = require "defendis.rules"
 local store = require "defendis.store"
 
+collectgarbage "generational" -- as the program has it
+
 local records, groups, kind, folder = math.tointeger(tonumber(arg[1])), math.tointeger(tonumber(arg[2])), arg[3], arg[4]
 local DAY <const>, DAYS <const>, PAGE <const> = 86400000, 2, 1000
 

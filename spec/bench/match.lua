@@ -3,6 +3,8 @@
 -- `make` writes the records and the rules, as Lua functions (WAY "function"), declared ("declared") and as Python functions for match.py.
 -- `run` reads the lines, makes records of them, applies the rules and writes a line per match to FOLDER/WAY. Rules
 -- have 3 to 5 conditions, all of which must hold: equality, set, prefix and comparison of numbers; the first on one of the narrow fields.
+collectgarbage "generational" -- as the program has it
+
 local random
 do
   local seed = 20260101

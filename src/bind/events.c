@@ -232,7 +232,7 @@ static void push_span(lua_State *L, df_span s, const char *key) {
 }
 
 static void push_event(lua_State *L, const df_event *e) {
-  lua_createtable(L, 0, 4);       /* [e] */
+  lua_createtable(L, 0, e->type == '-' ? 3 : 5); /* [e], with room for what rules/evaluate.lua adds */
   lua_pushinteger(L, e->time);    /* [e, time] */
   lua_setfield(L, -2, "time");    /* [e] */
   push_span(L, e->id, "id");
