@@ -46,6 +46,8 @@ typedef struct df_skim {
   size_t n_members;
   const char *types; /* of values that count, or "" for any; CLOSE only */
 } df_skim;
+
+/* What is passed over from now on; copied. 0, or -1 when memory runs out. */
 int df_gather_skim(df_gather *g, const df_skim *skim, df_error *err);
 
 /* States of groups, between take and sort: a body of events whose value is the state; the last one of a group holds. */
