@@ -1,8 +1,9 @@
 -- bench.lua: `make bench`: the same work done by this program and by peer.py against the same simulator, and what it took.
 --
 -- BENCH_RECORDS=200000: records of the comparison. BENCH_ROUNDS=3. BENCH_BIG=1: memory at 1,000,000 records too.
--- BENCH_ONLY=work|maps|commit|start|latency|memory|sinks: one part. Ratios count, absolute figures are this machine's.
+-- BENCH_ONLY=work|maps|commit|start|latency|memory|sinks|groups|rules: one part. Ratios count, absolute figures are this machine's.
 local json = require "cjson"
+local rules_part = require "bench.rules_part"
 local run = require "support.run"
 
 local RECORDS = math.tointeger(tonumber(os.getenv("BENCH_RECORDS") or 200000))
@@ -319,6 +320,10 @@ local PARTS = {
   { "memory", memory },
   { "sinks", sinks },
 }
+for _, name in ipairs{ "groups", "rules" } do
+  local tools = { measure = measure, medians = medians, say = say, rounds = ROUNDS, python = PYTHON }
+  PARTS[#PARTS + 1] = { name, function() rules_part[name](tools) end }
+end
 
 local only = os.getenv("BENCH_ONLY")
 for _, part in ipairs(PARTS) do

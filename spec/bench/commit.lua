@@ -15,7 +15,7 @@ local function without(real)
   local rows, stub = {}, { each_group = function() return function() end end, count_events = function() return 15000 end }
   function stub.add_events() return 0, {} end
   for _, name in ipairs{ "begin", "commit", "rollback", "seen_new", "pass_new", "pass_clear", "flush_events", "add_finding",
-    "drop_events", "drop_fired", "set_fired", "set_meta", "set_sink_state", "set_watermark" } do stub[name] = yes end
+    "drop_events", "drop_fired", "set_meta", "set_sink_state", "set_watermark" } do stub[name] = yes end
   function stub.seen_all(_, _, n, news)
     for i = 1, n // 2 do news[i] = true end
     return n // 2

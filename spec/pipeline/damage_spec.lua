@@ -88,7 +88,7 @@ describe("the state of a pipeline", function()
   -- A pipeline that was killed while its last pages were in the log only.
   local function killed()
     local p = whole:pipeline()
-    assert.equal(137, whole:ingest(p, { fault = "kill", at = 240 }).code)
+    assert.equal(137, whole:ingest(p, { fault = "kill", at = 260 }).code)
     assert.is_true(#scratch.read(p.folder .. "/state.db-wal") > 100000)
     return p
   end

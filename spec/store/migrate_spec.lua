@@ -28,6 +28,11 @@ describe("a state of version 1", function()
       assert(db:exec("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?)", key_of(i % 2 == 0 and "r" or "q"), i // 8, "g" .. i % 3,
         i // 8 * DAY + i, "id" .. i, "m", VALUES[i % 5]))
     end
+    for rule, n in pairs{ r = 4, z = 2 } do -- z has no events
+      for i = 1, n do
+        assert(db:exec("INSERT INTO fired VALUES(?, ?, ?, ?)", key_of(rule), "g\0 é" .. i, i .. ":-5", 100 - i))
+      end
+    end
     assert(db:exec("INSERT INTO setting VALUES('meta', 'sinks', 'jsonl:out')"))
     assert(db:exec("INSERT INTO seen VALUES(1, CAST(? AS BLOB))", ("k"):rep(16)))
     assert(db:commit())
@@ -61,6 +66,15 @@ describe("a state of version 1", function()
     for i = 1, 20 do
       assert.same({ i % 2 == 0 and "r" or "q", "g" .. i % 3, i // 8 * DAY + i, VALUES[i % 5] }, events[i])
     end
+    assert.equal("4:-5", s:fired("r", "g\0 é4"))
+    assert.equal("2:-5", s:fired("z", "g\0 é2"))
+    assert.is_nil(s:fired("z", "g\0 é3"))
+    assert.is_nil(s:fired("q", "g\0 é1"))
+    assert(s:set_fired("z", "g\0 é1", "new", 100))
+    assert.equal("new", s:fired("z", "g\0 é1"))
+    assert.equal(2, s:drop_fired("r", 98)) -- the oldest two
+    assert.is_nil(s:fired("r", "g\0 é4"))
+    assert.equal("1:-5", s:fired("r", "g\0 é1"))
     s:add_events({ "r", 3, "g", "later", "m", nil }, 6, {}, 0)
     assert(s:flush_events())
     assert.equal(21, s:count_events("r", 0, 9 * DAY) + s:count_events("q", 0, 9 * DAY))

@@ -10,7 +10,7 @@
 #define PACKER "defendis.packer"
 #define GATHER "defendis.gather"
 
-enum { DAY_MS = 86400000, FIELDS = 6 };
+enum { DAY_MS = 86400000, FIELDS = 6, MEMBERS_MAX = 32 };
 
 /* One rule's events of one day. The rule is known by its string's address; the packer's user value, an array of the buckets' rules,
    keeps it alive. */
@@ -209,19 +209,23 @@ static holder *check_gather(lua_State *L) {
   return h;
 }
 
+static int raise(lua_State *L, const df_error *err) {
+  df_push_error(L, err); /* [nil, e] */
+  return lua_error(L);
+}
+
 static int feed(lua_State *L, int (*f)(df_gather *, const char *, size_t, df_error *)) {
   holder *h = check_gather(L);
   size_t n;
   const char *body = luaL_checklstring(L, 2, &n);
   df_error err;
-  if (f(h->gather, body, n, &err) == 0) return 0;
-  df_push_error(L, &err); /* [nil, e] */
-  return lua_error(L);
+  return f(h->gather, body, n, &err) == 0 ? 0 : raise(L, &err);
 }
 
-/* gather:note(body), gather:take(body). Both raise the error of a body that is damaged. */
+/* gather:note(body), gather:take(body), gather:states(body). They raise the error of a body that is damaged. */
 static int l_note(lua_State *L) { return feed(L, df_gather_note); }
 static int l_take(lua_State *L) { return feed(L, df_gather_take); }
+static int l_states(lua_State *L) { return feed(L, df_gather_states); }
 
 static void push_span(lua_State *L, df_span s, const char *key) {
   lua_pushlstring(L, s.bytes, s.len); /* [.., s] */
@@ -229,7 +233,7 @@ static void push_span(lua_State *L, df_span s, const char *key) {
 }
 
 static void push_event(lua_State *L, const df_event *e) {
-  lua_createtable(L, 0, 4);       /* [e] */
+  lua_createtable(L, 0, e->type == '-' ? 3 : 5); /* [e], with room for what rules/evaluate.lua adds */
   lua_pushinteger(L, e->time);    /* [e, time] */
   lua_setfield(L, -2, "time");    /* [e] */
   push_span(L, e->id, "id");
@@ -245,27 +249,87 @@ static void push_event(lua_State *L, const df_event *e) {
   lua_setfield(L, -2, "value");                                           /* [e] */
 }
 
-/* gather:next() -> group, {{time, id, member, value}, ...}: the next group's events by time, id and member; nil behind the last. */
-static int l_next(lua_State *L) {
+/* gather:skim(mode, span, gap, least, members, types): mode "back" or "close", see engine/events.h; members: an array of texts. */
+static int l_skim(lua_State *L) {
+  static const char *const modes[] = {"none", "back", "close", NULL};
   holder *h = check_gather(L);
-  if (!h->sorted) df_gather_sort(h->gather);
-  h->sorted = 1;
-  const df_event **events;
-  size_t n;
-  if (!df_gather_next(h->gather, &events, &n)) return 0;
-  lua_pushlstring(L, events[0]->group.bytes, events[0]->group.len); /* [group] */
-  lua_createtable(L, (int)n, 0);                                    /* [group, list] */
-  for (size_t i = 0; i < n; i++) {
-    push_event(L, events[i]);                    /* [group, list, e] */
-    lua_rawseti(L, -2, (lua_Integer)i + 1);      /* [group, list] */
+  df_span members[MEMBERS_MAX];
+  df_skim s = {.mode = luaL_checkoption(L, 2, NULL, modes), .span = luaL_checkinteger(L, 3), .gap = luaL_checkinteger(L, 4),
+               .members = members, .types = luaL_checkstring(L, 7)};
+  lua_Integer least = luaL_checkinteger(L, 5), n = (luaL_checktype(L, 6, LUA_TTABLE), luaL_len(L, 6));
+  luaL_argcheck(L, least >= 1, 5, "not below 1");
+  luaL_argcheck(L, n <= MEMBERS_MAX, 6, "too many");
+  s.least = (size_t)least;
+  s.n_members = (size_t)n;
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, 6, i); /* [.., member] */
+    members[i - 1] = text_of(L, -1);
+    lua_pop(L, 1); /* [..], which has it too */
   }
+  df_error err;
+  return df_gather_skim(h->gather, &s, &err) == 0 ? 0 : raise(L, &err);
+}
+
+/* gather:keep(group, state, ms): the group's new state, which gather:kept hands out. */
+static int l_keep(lua_State *L) {
+  holder *h = check_gather(L);
+  df_error err;
+  return df_gather_keep(h->gather, text_of(L, 2), text_of(L, 3), luaL_checkinteger(L, 4), &err) == 0 ? 0 : raise(L, &err);
+}
+
+/* gather:kept() -> a body of states and the newest time in it, or nil when there are none. */
+static int l_kept(lua_State *L) {
+  int64_t newest;
+  df_span body = df_gather_kept(check_gather(L)->gather, &newest);
+  if (body.len == 0) return 0;
+  lua_pushlstring(L, body.bytes, body.len); /* [body] */
+  lua_pushinteger(L, newest);               /* [body, newest] */
   return 2;
 }
 
+/* gather:next() -> group, {{time, id, member, value}, ...}, state or nil: the next group's events by time, id and member; false when
+   gather:kept has to be asked before it goes on; nil behind the last. */
+static int l_next(lua_State *L) {
+  holder *h = check_gather(L);
+  df_error err;
+  if (!h->sorted && df_gather_sort(h->gather, &err) != 0) return raise(L, &err);
+  h->sorted = 1;
+  df_grouped at;
+  int got = df_gather_next(h->gather, &at, &err);
+  if (got < 0) return raise(L, &err);
+  if (got == 0) return 0;
+  if (got == 2) {
+    lua_pushboolean(L, 0); /* [false] */
+    return 1;
+  }
+  lua_pushlstring(L, at.group.bytes, at.group.len); /* [group] */
+  lua_createtable(L, (int)at.n, 0);                 /* [group, list] */
+  for (size_t i = 0; i < at.n; i++) {
+    push_event(L, &at.events[i]);           /* [group, list, e] */
+    lua_rawseti(L, -2, (lua_Integer)i + 1); /* [group, list] */
+  }
+  if (at.state.len == 0) return 2;
+  lua_pushlstring(L, at.state.bytes, at.state.len); /* [group, list, state] */
+  return 3;
+}
+
+/* events.state(body, group) -> the group's state in a body of them, or nil. */
+static int l_state(lua_State *L) {
+  size_t n;
+  const char *body = luaL_checklstring(L, 1, &n);
+  df_span state;
+  df_error err;
+  int found = df_state_of(&state, body, n, text_of(L, 2), &err);
+  if (found < 0) return raise(L, &err);
+  if (found == 0) return 0;
+  lua_pushlstring(L, state.bytes, state.len); /* [state] */
+  return 1;
+}
+
 int df_open_events(lua_State *L) {
-  static const luaL_Reg functions[] = {DF_REG(packer), DF_REG(gather), {NULL, NULL}};
+  static const luaL_Reg functions[] = {DF_REG(packer), DF_REG(gather), DF_REG(state), {NULL, NULL}};
   static const luaL_Reg packer_methods[] = {DF_REG(add), {"take", l_take_bodies}, {"close", l_packer_close}, {NULL, NULL}};
-  static const luaL_Reg gather_methods[] = {DF_REG(note), DF_REG(take), DF_REG(next), {NULL, NULL}};
+  static const luaL_Reg gather_methods[] = {DF_REG(note), DF_REG(take), DF_REG(states), DF_REG(skim), DF_REG(keep), DF_REG(kept), DF_REG(next), {NULL, NULL}};
   df_open_class(L, PACKER, packer_methods, l_packer_close);
   df_open_class(L, GATHER, gather_methods, l_gather_close);
   luaL_newlib(L, functions); /* [events] */

@@ -21,7 +21,7 @@ function Monitor:note_run(summary, err, took_ms)
   self.last = { at = now, took_ms = took_ms, kind = type(err) == "table" and err.kind or err and "script" or nil, open = #summary.problems,
     ended_well = not err and #summary.problems == 0 }
   if self.last.ended_well then self.success_at = now end
-  self.counts.late = self.counts.late + summary.late
+  metrics.note_run(self.counts, summary)
 end
 
 -- Why the daemon is not well: array of texts. No input of a dataset is named: who asks need not be who may know it.

@@ -231,6 +231,7 @@ Commit.correlate = decide.correlate
 --- What was counted since the last run is told, and counts no more.
 function Commit:forget_counts()
   self.totals, self.notices = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {} }, {}
+  for name in pairs(self.set.counters) do self.set.counters[name] = 0 end
   if self.outbox then self.outbox:forget_counts() end
 end
 

@@ -6,31 +6,26 @@ local EVENTS <const> = 20000 -- of a correlation, decided at once
 
 local decide = {}
 
--- Decides one group; what it means for outer correlations is kept for them. Returns true, or nil, err.
-local function decide_group(self, c, group, events, from, to, fired)
-  local store = self.store
-  local known = fired and store:fired(c.key, group) or nil
+-- Decides one group; what it means for outer correlations is kept for them. known: its state; keep: takes its new one.
+local function decide_group(self, c, group, events, from, to, known, keep)
   local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, known, to, self.since)
   if c.alerts then table.move(findings, 1, #findings, #self.out.found + 1, self.out.found) end
   if handed.n > 0 then self:add_events(handed) end
-  if state then return store:set_fired(c.key, group, state, time) end
-  return true
+  if state and state ~= known then keep(state, time) end
 end
 
 -- The groups of a correlation that can have something to say in [from, to), one by one. Returns true, or nil, err.
 local function decide_groups(self, c, from, to)
-  local left, fired = {}, self.store:has_fired(c.key) -- asking once for each of many groups that never fired takes its time
+  local left = {}
   for _, group in ipairs(c.entities or {}) do left[group] = true end
-  for group, events in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent) do
+  for group, events, known, keep in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent, c.skim) do
     left[group] = nil
-    local ok, err = decide_group(self, c, group, events, from, to, fired)
-    if not ok then return nil, err end
+    decide_group(self, c, group, events, from, to, known, keep)
   end
   for _, group in ipairs(c.entities or {}) do
     if left[group] then
       left[group] = nil
-      local ok, err = decide_group(self, c, group, {}, from, to, fired)
-      if not ok then return nil, err end
+      decide_group(self, c, group, {}, from, to) -- of type absence, which has no state
     end
   end
   return self.store:flush_events()

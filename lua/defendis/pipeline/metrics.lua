@@ -1,12 +1,23 @@
--- metrics.lua: figures of a daemon as Prometheus reads them (text format 0.0.4). Labels hold datasets, levels, states and names of
--- sinks; never an input or a value of a record.
+-- metrics.lua: figures of a daemon as Prometheus reads them (text format 0.0.4). Labels hold datasets, levels, states, ids of
+-- rules and names of sinks; never an input or a value of a record.
 local core = require "defendis.core"
 
 local metrics = {}
 
---- What is counted since the process began: {late = records, lateness = dataset -> {ms, count}, failures = sink -> count of the
--- sinks that are closed}; and findings = level -> count in the state.
-function metrics.new() return { late = 0, lateness = {}, failures = {}, findings = {} } end
+--- What is counted since the process began: {late = records, late_by = rule -> records, skipped = one of set.counters -> records,
+-- lateness = dataset -> {ms, count}, failures = sink -> count of the sinks that are closed}; and findings = level -> count in the state.
+function metrics.new() return { late = 0, late_by = {}, skipped = {}, lateness = {}, failures = {}, findings = {} } end
+
+local function add_all(to, from)
+  for name, n in pairs(from or {}) do to[name] = (to[name] or 0) + n end
+end
+
+--- A run ended. summary: see Pipeline:summary.
+function metrics.note_run(counts, summary)
+  counts.late = counts.late + summary.late
+  add_all(counts.late_by, summary.late_by)
+  add_all(counts.skipped, summary.counters)
+end
 
 --- A state was opened: takes in what is not read from it each time.
 function metrics.begin(counts, store)
@@ -99,6 +110,12 @@ local function add_lateness(text, counts)
   text:add("event_lateness_seconds", "summary", "Time from a record's event until it came, of records that were new.", samples)
 end
 
+local function labelled(counts, label)
+  local out = {}
+  for name, n in pairs(counts) do out[#out + 1] = { n, label, name } end
+  return out
+end
+
 local function resident()
   local f <close> = io.open("/proc/self/status", "r")
   local kib = f and f:read("a"):match("VmRSS:%s*(%d+) kB")
@@ -115,6 +132,9 @@ function metrics.text(counts, daemon)
   add_requests(text)
   add_lateness(text, counts)
   text:add("late_records_total", "counter", "Records that came too late for the correlations.", { { counts.late } })
+  text:add("late_events_total", "counter", "The same by correlation: what it did without.", labelled(counts.late_by, "rule"))
+  text:add("correlation_skipped_total", "counter", "Records that did not (fully) take part in a correlation; evicted: from a full window.",
+    labelled(counts.skipped, "reason"))
   text:add("last_run_timestamp_seconds", "gauge", "When the last run ended.", last and { { seconds(last.at) } } or {})
   text:add("last_success_timestamp_seconds", "gauge", "When the last run ended that left no window open.",
     daemon.success_at and { { seconds(daemon.success_at) } } or {})

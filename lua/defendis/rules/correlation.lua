@@ -252,8 +252,8 @@ function correlation.compile(options)
   end
   c.mode = mode_of(c)
   spans(c, options)
-  local counted = c.mode == "slide" and COUNTS[c.type] and not c.expression and not c.numeric
-  c.least = counted and condition.smallest(c.condition) or 1 -- events in a window that fires
+  c.counts = (COUNTS[c.type] or c.type == "session" and c.measure ~= "duration") and not c.expression -- at most its events
+  c.least = c.mode == "slide" and c.counts and condition.smallest(c.condition) or 1 -- events in a window that fires
   return c
 end
 

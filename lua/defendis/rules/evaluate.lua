@@ -6,13 +6,11 @@ local window = require "defendis.rules.window"
 
 local evaluate = {}
 
-local function next_of(events)
-  if type(events) == "function" then return events end
-  local i = 0
-  return function()
-    i = i + 1
-    return events[i]
-  end
+local function listed(events)
+  if type(events) == "table" then return events end
+  local list = {}
+  for event in events do list[#list + 1] = event end
+  return list
 end
 
 -- What an event holds in `value`: x, and what it carries along. False when it holds something else: it is of an older version of the rules.
@@ -29,13 +27,20 @@ local function unpack_value(c, event)
   return not c.value_names or type(own) == "string"
 end
 
--- The events that count, each once.
+-- The events that count, each once: mostly all of them.
 local function kept_of(item, events)
-  local kept, last = {}, nil
-  for event in next_of(events) do
+  local list = listed(events)
+  local kept, n, last = list, 0, nil
+  for i = 1, #list do
+    local event = list[i]
     if last and event.time < last.time then error("events are not sorted by time", 3) end
     local repeated = last and last.time == event.time and last.id == event.id and last.member == event.member
-    if not repeated and (item.kind == "rule" or item.order[event.member] and unpack_value(item, event)) then kept[#kept + 1] = event end
+    if not repeated and (item.kind == "rule" or item.order[event.member] and unpack_value(item, event)) then
+      n = n + 1
+      if kept ~= list then kept[n] = event end
+    elseif kept == list then
+      kept = table.move(list, 1, n, 1, {})
+    end
     last = event
   end
   return kept

@@ -105,7 +105,7 @@ local function compile(def, host)
   def.id = def.options.id
   def.compiled, message, path = KINDS[def.kind].compile(def.options, host.null, host)
   if message then refuse_definition(def, message, path) end
-  if def.compiled.program or def.sigma then def.compiled.where = ("%s:%d"):format(def.file, def.line) end
+  if def.compiled.program or def.sigma or def.compiled.declared then def.compiled.where = ("%s:%d"):format(def.file, def.line) end
   if def.compiled.tags then def.compiled.tags = host.array{ table.unpack(def.compiled.tags) } end
 end
 

@@ -4,11 +4,13 @@
 --   { c, order of fields: groups, values, carry = names of fields; optional = by place of a group }
 -- An outer correlation groups by its own fields. What an inner one's group does not hold, its events carry along, however deep it lies.
 local check = require "defendis.check"
+local condition = require "defendis.rules.condition"
 local fields = require "defendis.normalize.fields"
 
 local link = {}
 
 local DEPTH_MAX = 10
+local MEMBERS_MAX = 32 -- that gather:skim takes
 
 local function known_names(names)
   local known = {}
@@ -126,6 +128,17 @@ local function link_text(c, names)
   if c.expression then visit(c.expression) end
 end
 
+-- What tells without a look at values that a group has nothing to say, see engine/events.h: mostly it has too few events.
+local function skim_of(c)
+  local counts = c.least > 1 or c.mode == "close" and c.counts and not c.carry[1] and #c.bases <= MEMBERS_MAX
+  local least = counts and math.tointeger(math.ceil(condition.smallest(c.condition)))
+  if not least or least < 2 or least > c.max_events then return nil end
+  local members = {}
+  for i, base in ipairs(c.bases) do members[i] = base.id end
+  return { mode = c.mode == "close" and "close" or "back", span = c.timespan, gap = c.gap or 0, least = least,
+    members = c.mode == "close" and members or {}, types = c.value_names and "s" or "" }
+end
+
 --- Links definitions. names: of rules and correlations; refuse(def, message, path) raises. Returns the correlations, inner ones first.
 function link.all(defs, names, refuse)
   local correlations = {}
@@ -142,6 +155,7 @@ function link.all(defs, names, refuse)
     link_aliases(def, names, refuse)
     link_text(def.compiled, names)
     for _, base in ipairs(def.inner) do connect(member(def.compiled, base), base.compiled) end
+    def.compiled.skim = skim_of(def.compiled)
   end
   return correlations
 end

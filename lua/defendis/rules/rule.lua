@@ -7,6 +7,7 @@
 -- the group is then quiet for `suppress` of event time (default 24h). `suppress` alone makes the whole rule one group.
 local check = require "defendis.check"
 local time = require "defendis.time"
+local declared = require "defendis.rules.declared"
 local fault = require "defendis.rules.fault"
 
 local rule = {}
@@ -33,7 +34,10 @@ local SPEC = {
   title = check.required(check.text),
   dataset = check.required(check.text),
   level = check.required(check.one_of(rule.LEVELS)),
-  match = check.required(check.func),
+  match = check.required(function(v)
+    if type(v) == "table" then return declared.validate(v) end
+    return check.func(v)
+  end),
   level_for = check.func,
   dedup = check.func,
   suppress = rule.span,
@@ -48,12 +52,14 @@ for k, v in pairs(rule.META) do SPEC[k] = v end
 
 function rule.validate(options) return check.options(options, SPEC) end
 
-function rule.compile(options)
+function rule.compile(options, null)
   local streamed = (options.dedup or options.suppress) and true or false
+  local shape = type(options.match) == "table" and declared.compile(options.match, null) or nil
   return {
     kind = "rule", id = options.id, dataset = options.dataset, title = options.title, level = options.level,
     ref = { id = options.id, title = options.title, version = options.version }, tags = options.tags or {},
-    match = options.match, level_for = options.level_for, dedup = options.dedup, where = fault.where(options.match),
+    match = shape and shape.match or options.match, declared = shape, level_for = options.level_for, dedup = options.dedup,
+    where = not shape and fault.where(options.match) or nil,
     level_where = options.level_for and fault.where(options.level_for),
     dedup_where = options.dedup and fault.where(options.dedup),
     suppress = streamed and time.span(options.suppress or SUPPRESS_DEFAULT) or nil,

@@ -17,10 +17,10 @@
 --     state: nil, or what the last call returned. It may be dropped when its time is further behind `to` than keep_ms.
 --     handed: events for correlations of this one, as apply gives events
 --     However events are cut into calls, the findings are the same.
---   set:correlations() -> { { key, timespan_ms, suppress_ms, back_ms, keep_ms, least, silent, entities, alerts, datasets } ... }, inner
---     ones before outer ones, with the rules that suppress. No group with fewer than `least` events in [since - back, to) fires; with
+--   set:correlations() -> { { key, timespan_ms, suppress_ms, back_ms, keep_ms, least, silent, skim, entities, alerts, datasets } ... },
+--     inner ones before outer ones, with the rules that suppress. No group with fewer than `least` events in [since - back, to) fires; with
 --     `silent` groups without a new event are to be evaluated too, and those in `entities` without any; without `alerts` its findings
---     are for outer ones only
+--     are for outer ones only; skim: what else can be passed over, see link.lua
 --   set:hide(hidden, acting): hidden = { dataset -> what the host hides of its records }, kept in set.hidden; of these datasets
 --     acting.id, dataset and record say from then on whose function is at work on what
 --   set.counters: missing_group, missing_value, not_a_number, group_capped, no_time: records (or findings of inner correlations) that did
@@ -30,10 +30,12 @@
 -- Rules see the record itself, before the normalizer does; a rule that changes it changes it for all.
 local fields = require "defendis.normalize.fields"
 local normalizer = require "defendis.normalize.normalizer"
+local declared = require "defendis.rules.declared"
 local evaluate = require "defendis.rules.evaluate"
 local fault = require "defendis.rules.fault"
 local findings = require "defendis.rules.findings"
 local rule_file = require "defendis.rules.rule"
+local scan = require "defendis.rules.scan"
 
 local GROUPS_MAX = 32
 local LEVELS = {}
@@ -143,10 +145,11 @@ end
 function Set:plan(dataset)
   local host = self.host
   local plan = { normalizer = self.normalizers[dataset] or host.normalize and normalizer.shipped(dataset, host.normalize, host)
-    or normalizer.default(dataset, host.null), rules = {} }
+    or normalizer.default(dataset, host.null), rules = {}, shapes = {} }
   for _, rule in ipairs(self.rules) do
-    if rule.dataset == dataset then plan.rules[#plan.rules + 1] = rule end
+    if rule.dataset == dataset then table.insert(declared.is(rule) and plan.shapes or plan.rules, rule) end
   end
+  plan.declared = declared.plan(plan.shapes, host.null)
   plan.acting = self.hidden and self.hidden[dataset] and self.acting or nil
   self.plans[dataset] = plan
   return plan
@@ -176,7 +179,7 @@ function Set:normalizer(dataset) return (self.plans[dataset] or self:plan(datase
 --- What writes documents of the dataset without tables, or nil; and whether rules look at its records.
 function Set:program(dataset)
   local plan = self.plans[dataset] or self:plan(dataset)
-  return plan.normalizer.program, plan.rules[1] ~= nil
+  return plan.normalizer.program, plan.rules[1] ~= nil or plan.declared ~= nil
 end
 
 --- As apply, without the document.
@@ -186,18 +189,7 @@ function Set:look(dataset, record, meta)
   result.events.n = 0
   if result.faults[1] then clear(result.faults) end
   local plan = self.plans[dataset] or self:plan(dataset)
-  local rules, acting, call = plan.rules, plan.acting, self.call
-  if acting then acting.dataset, acting.record = dataset, meta.id end
-  for i = 1, #rules do
-    local rule = rules[i]
-    if acting then acting.id = rule.id end
-    local ok, hit = call(rule.match, record)
-    if not ok then
-      self:fault(rule.id, hit, rule.where)
-    elseif hit then
-      self:matched(rule, dataset, record, meta)
-    end
-  end
+  scan(self, plan, dataset, record, meta)
   return result, plan
 end
 
@@ -253,7 +245,7 @@ function Set:correlations()
       local timespan = item.timespan or item.suppress
       out[#out + 1] = { key = item.id, timespan_ms = timespan, suppress_ms = item.suppress, back_ms = item.back or timespan,
         keep_ms = item.keep or item.suppress, least = item.least or 1, silent = item.mode ~= nil and item.mode ~= "slide",
-        entities = item.entities, alerts = item.alerts, datasets = datasets_of(item) }
+        skim = item.skim, entities = item.entities, alerts = item.alerts, datasets = datasets_of(item) }
     end
   end
   return out
@@ -279,6 +271,7 @@ return {
   new = function(parts, host)
     local self = setmetatable(parts, Set)
     self.host, self.plans, self.call = host, {}, host.call or pcall
+    self.place, self.hits = { at = 0 }, {}
     for _, item in ipairs(self.rules) do
       for _, m in ipairs(item.members) do
         if m.value_paths and not m.c.numeric then m.value_of = fields.reader(m.value_paths, host.null, host.scalar) end

@@ -105,42 +105,74 @@ function events:count_events(rule, from_ms, to_ms)
 end
 
 local BODIES <const> = "SELECT body FROM event WHERE at >= ? AND at < ?"
+local STATES <const> = "SELECT body FROM fired WHERE at >= ? AND at < ? ORDER BY at"
 
--- for grp, found in ...: the groups with an event in [from_ms, to_ms) (or, with `silent`, before) and at least `least` in
+-- The places of a rule's states, as first and one behind the last.
+local function state_places(self, rule)
+  local no = rule_number(self, rule) or 0
+  return no << 49, no + 1 << 49
+end
+
+-- Writes a body of states, whose newest is of time_ms. -> 1, or nil, err.
+local function write_states(self, rule, body, time_ms)
+  local no, err = rule_number(self, rule, true)
+  if not no then return nil, err end
+  local last = self.db:row("SELECT max(at) FROM fired WHERE at >= ? AND at < ?", no << 49, no + 1 << 49) or no << 49
+  return self.db:exec("INSERT INTO fired VALUES(?, ?, CAST(? AS BLOB))", last + 1, time_ms, body)
+end
+
+-- for grp, found, state, keep in ...: the groups with an event in [from_ms, to_ms) (or, with `silent`, before) and at least `least` in
 -- [from_ms - back_ms, to_ms), in byte order, each with the latter as an array of {time, id, member, value} by time, id and member; what is
--- there twice counts once.
-function events:each_group(rule, back_ms, from_ms, to_ms, least, silent)
+-- there twice counts once. state: what keep(state, time_ms) last kept for this rule and group (a short text), or nil; time_ms: when it
+-- may be dropped, see drop_fired. skim: {mode, span, gap, least, members, types}, see gather:skim, or nil: what is passed over.
+function events:each_group(rule, back_ms, from_ms, to_ms, least, silent, skim)
   local from = math.max(from_ms - back_ms, math.mininteger + back_ms)
   local since = silent and from or from_ms
   local gather = core.events.gather(from, since, to_ms, least or 1)
-  local first, last = places(self, rule, since, to_ms)
-  for body in self.db:rows(BODIES, first, last) do gather:note(body) end
+  if skim then gather:skim(skim.mode, skim.span, skim.gap, skim.least, skim.members, skim.types) end
+  if since > from then
+    for body in self.db:rows(BODIES, places(self, rule, since, to_ms)) do gather:note(body) end
+  end
   for body in self.db:rows(BODIES, places(self, rule, from, to_ms)) do gather:take(body) end
-  return gather.next, gather, nil, gather
+  for body in self.db:rows(STATES, state_places(self, rule)) do gather:states(body) end
+  local current
+  local function keep(state, time_ms) gather:keep(current, state, time_ms) end
+  return function()
+    while true do
+      local found, state
+      current, found, state = gather:next()
+      if current ~= false then return current, found, state, keep end
+      local ok, err = write_states(self, rule, gather:kept())
+      if not ok then error(err) end
+    end
+  end, nil, nil, gather
 end
 
--- Forgets the events of days that ended before before_ms (whole days, so that it costs what it removes), or the
--- firing states older than before_ms. -> true or rows removed, or nil, err.
+-- Forgets the events of days that ended before before_ms (whole days, so that it costs what it removes), or the oldest bodies of states
+-- when all in them are older than before_ms. -> true or rows removed, or nil, err.
 function events:drop_events(rule, before_ms)
   local no = rule_number(self, rule)
   if not no then return 0 end
   return self.db:exec("DELETE FROM event WHERE at >= ? AND at < ?", bucket(no, -DAYS), bucket(no, before_ms // DAY_MS))
 end
 function events:drop_fired(rule, before_ms)
-  return self.db:exec("DELETE FROM fired WHERE rule = ? AND time_ms < ?", rule_key(self, rule), before_ms)
+  local first, last = state_places(self, rule)
+  local keep = self.db:row("SELECT min(at) FROM fired WHERE at >= ? AND at < ? AND time_ms >= ?", first, last, before_ms) or last
+  return self.db:exec("DELETE FROM fired WHERE at >= ? AND at < ?", first, keep)
 end
 
--- Is anything kept by set_fired for this rule?
-function events:has_fired(rule) return (self.db:row("SELECT 1 FROM fired WHERE rule = ? LIMIT 1", rule_key(self, rule))) ~= nil end
-
--- What set_fired last kept for this rule and group (a short text), or nil.
+-- What was last kept for this rule and group, or nil.
 function events:fired(rule, grp)
-  return (self.db:row("SELECT state FROM fired WHERE rule = ? AND grp = ?", rule_key(self, rule), grp))
+  local state
+  for body in self.db:rows(STATES, state_places(self, rule)) do state = core.events.state(body, grp) or state end
+  return state
 end
 
--- time_ms: when it may be dropped, see drop_fired. -> 1, or nil, err.
+-- Keeps one group's state, as each_group's keep does. -> 1, or nil, err.
 function events:set_fired(rule, grp, state, time_ms)
-  return self.db:exec("INSERT OR REPLACE INTO fired VALUES(?, ?, ?, ?)", rule_key(self, rule), grp, state, time_ms)
+  local gather <close> = core.events.gather(0, 0, 0, 1)
+  gather:keep(grp, state, time_ms)
+  return write_states(self, rule, gather:kept())
 end
 
 return events

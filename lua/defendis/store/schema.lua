@@ -71,6 +71,16 @@ ALTER TABLE event_body RENAME TO event;
 -- what came behind the watermark of a correlation; see store/events.lua
 CREATE TABLE late(n INTEGER PRIMARY KEY, rule TEXT NOT NULL, time_ms INTEGER NOT NULL, grp TEXT NOT NULL, id TEXT NOT NULL,
   member TEXT NOT NULL) STRICT;
+]], [[
+-- states of groups, bodies as those of events; `at` is rule number * 2^49 + n, the last body with a group has its state
+INSERT INTO event_rule SELECT (SELECT coalesce(max(no), 0) FROM event_rule) + row_number() OVER (), rule
+  FROM (SELECT DISTINCT rule FROM fired WHERE rule NOT IN (SELECT rule FROM event_rule));
+CREATE TABLE fired_body(at INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+INSERT INTO fired_body SELECT (no << 49) + row_number() OVER (PARTITION BY no ORDER BY time_ms), time_ms,
+    CAST(printf('%d %d 0 0 %d s', time_ms, length(CAST(grp AS BLOB)), length(CAST(state AS BLOB))) || char(10) || grp || state AS BLOB)
+  FROM fired JOIN event_rule USING(rule);
+DROP TABLE fired;
+ALTER TABLE fired_body RENAME TO fired;
 ]] }
 
 -- Each table's columns, parents first; a spec compares them with the schema.
@@ -85,7 +95,7 @@ schema.TABLES = {
   { "event_rule", "no", "rule" },
   { "event", "at", "n", "body", blob = "body" },
   { "late", "n", "rule", "time_ms", "grp", "id", "member" },
-  { "fired", "rule", "grp", "state", "time_ms" },
+  { "fired", "at", "time_ms", "body", blob = "body" },
   { "finding", "id", "rule", "time_ms", "level", "doc" },
   { "dead", "id", "dataset", "input", "from", "to", "sink", "reason", "where", "time_ms", "raw", "hash", "doc", "retry",
     blob = "raw hash doc" },
