@@ -329,7 +329,8 @@ static int l_state(lua_State *L) {
 int df_open_events(lua_State *L) {
   static const luaL_Reg functions[] = {DF_REG(packer), DF_REG(gather), DF_REG(state), {NULL, NULL}};
   static const luaL_Reg packer_methods[] = {DF_REG(add), {"take", l_take_bodies}, {"close", l_packer_close}, {NULL, NULL}};
-  static const luaL_Reg gather_methods[] = {DF_REG(note), DF_REG(take), DF_REG(states), DF_REG(skim), DF_REG(keep), DF_REG(kept), DF_REG(next), {NULL, NULL}};
+  static const luaL_Reg gather_methods[] = {DF_REG(note), DF_REG(take), DF_REG(states), DF_REG(skim),
+                                            DF_REG(keep), DF_REG(kept), DF_REG(next),   {NULL, NULL}};
   df_open_class(L, PACKER, packer_methods, l_packer_close);
   df_open_class(L, GATHER, gather_methods, l_gather_close);
   luaL_newlib(L, functions); /* [events] */

@@ -276,6 +276,7 @@ static int l_next(lua_State *L) {
   return lua_next(L, 1) ? 2 : (lua_pushnil(L), 1);
 }
 
+/* __pairs: the record is read whole, and walked as any table. */
 static int l_pairs(lua_State *L) {
   df_whole_record(L, 1);
   lua_pushcfunction(L, l_next); /* [t, next] */

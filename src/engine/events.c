@@ -332,7 +332,8 @@ static size_t count_only(const df_skim *s, held **e, size_t n) {
   for (size_t i = 0; i < n; i++) {
     int counts = s->types[0] == '\0' || strchr(s->types, e[i]->type) != NULL;
     size_t k = 0;
-    while (k < s->n_members && compare_bytes(e[i]->bytes + e[i]->id, e[i]->member, s->members[k].bytes, (uint32_t)s->members[k].len) != 0) k++;
+    const char *member = e[i]->bytes + e[i]->id;
+    while (k < s->n_members && compare_bytes(member, e[i]->member, s->members[k].bytes, (uint32_t)s->members[k].len) != 0) k++;
     if (counts && k < s->n_members) e[kept++] = e[i];
   }
   return kept;
