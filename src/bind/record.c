@@ -51,6 +51,7 @@ typedef struct reading {
 
 static reader *check_reader(lua_State *L, int idx) { return luaL_checkudata(L, idx, READER); }
 
+/* __gc and __close. */
 static int l_close(lua_State *L) {
   reader *r = check_reader(L, 1);
   while (r->count > 0) free(r->shapes[--r->count]);

@@ -191,8 +191,9 @@ static group *noted(df_gather *g, df_span name) {
   if (g->n_groups == g->n_slots && widen(g) != 0) return NULL;
   if ((at = room(g, sizeof *at + name.len)) == NULL) return NULL;
   memcpy(at + 1, name.bytes, name.len);
-  *at = (group){.before = g->slots[hash & (g->n_slots - 1)], .hash = hash, .name = {(const char *)(at + 1), name.len}, .first = NOT_IN_ORDER};
-  g->slots[hash & (g->n_slots - 1)] = at;
+  group **slot = &g->slots[hash & (g->n_slots - 1)];
+  *at = (group){.before = *slot, .hash = hash, .name = {(const char *)(at + 1), name.len}, .first = NOT_IN_ORDER};
+  *slot = at;
   g->n_groups++;
   return at;
 }
