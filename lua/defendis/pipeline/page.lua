@@ -58,30 +58,34 @@ local function relabel(out)
   assert(out.documents:encode(doc, nil, "\n"))
 end
 
---- Applies the rules to the records that are new.
--- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
--- Returns their events in one list, as set:apply gives those of one record.
-function page_work.run(set, dataset, page, fresh, first, last, out)
-  local documents, events, meta, label = out.documents, { n = 0 }, {}, out.label
-  local program, looked = set:program(dataset)
-  local hidden = set.hidden and set.hidden[dataset]
+-- What rules read of the records of a dataset, learned as they are read.
+local function reader_of(out, set, dataset)
   local reader = out.readers[dataset]
   if not reader then
-    reader = json.reader(hidden)
+    reader = json.reader(set.hidden and set.hidden[dataset])
     out.readers[dataset] = reader
   end
+  return reader
+end
+
+--- Applies the rules to the records that are new.
+-- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
+-- Returns their events in one list, as set:apply gives those of one record; it is good until the next call.
+function page_work.run(set, dataset, page, fresh, first, last, out)
+  local documents, meta, label, found, events = out.documents, {}, out.label, out.found, set:forget_events()
+  local program, looked = set:program(dataset)
+  local hidden, reader = set.hidden and set.hidden[dataset], reader_of(out, set, dataset)
   for k = first, last do
     local f = fresh[k]
-    local record = (looked or not program) and page:read(f.index, reader)
     local result, ok, err
     meta.id, meta.time = f.id, f.time
     if program then
-      result = set:look(dataset, record, meta)
+      if looked then result = set:look(dataset, page:read(f.index, reader), meta) end
       ok, err = program:run(page, f.index, label and out.unlabelled or documents, hidden, not label and "\n" or nil)
       if ok and label then relabel(out) end
       if not ok then err.rule = set:normalizer(dataset).id end
     else
-      result = set:apply(dataset, record, meta)
+      result = set:document(dataset, page:read(f.index, reader), meta)
       ok, err = result.doc ~= nil, result.fault
       if ok and label then label(result.doc) end
       if ok then ok, err = documents:encode(result.doc, nil, "\n") end
@@ -91,13 +95,10 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
     else
       out.dead[#out.dead + 1] = { index = f.index, reason = err.message, where = err.rule }
     end
-    local new = result.events.n
-    if new > 0 then
-      table.move(result.events, 1, new, events.n + 1, events)
-      events.n = events.n + new
+    if result then
+      for i = 1, #result.findings do found[#found + 1] = result.findings[i] end
+      if result.faults[1] then take_faults(out, result.faults) end
     end
-    for i = 1, #result.findings do out.found[#out.found + 1] = result.findings[i] end
-    if result.faults[1] then take_faults(out, result.faults) end
   end
   return events
 end

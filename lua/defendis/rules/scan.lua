@@ -15,9 +15,9 @@ end
 --- Calls set:matched for each rule of the plan (see set.lua) that matches, and set:fault for each that raises.
 return function(set, plan, dataset, record, meta)
   local rules, acting, place, call = plan.rules, plan.acting, set.place, set.call
+  local at, n = 1, #rules
   if acting then acting.dataset, acting.record = dataset, meta.id end
-  local at = rules[1] and 1
-  while at do
+  while at <= n do
     local ok, hit = call(next_match, rules, at, record, acting, place)
     at = place.at
     if not ok then
@@ -25,7 +25,7 @@ return function(set, plan, dataset, record, meta)
     elseif hit then
       set:matched(rules[at], dataset, record, meta)
     end
-    at = at < #rules and at + 1
+    at = at + 1
   end
   if not plan.declared then return end
   local hits = set.hits

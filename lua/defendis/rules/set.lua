@@ -139,7 +139,23 @@ end
 
 function Set:matched(rule, dataset, record, meta)
   if rule.alerts then self:emit_own(rule, dataset, record, meta) end
-  for i = 1, #rule.members do self:emit_member(rule, rule.members[i], record, meta) end
+  local members, time, events = rule.members, meta.time, self.result.events
+  for i = 1, #members do
+    local m = members[i]
+    local group, value = time and m.simple and m.group_of(record), nil
+    if group and m.value_of then
+      value = m.value_of(record)
+      group = value and group
+    end
+    if group then -- as add_event: most are so
+      local at = events.n
+      events[at + 1], events[at + 2], events[at + 3] = m.key, time, group
+      events[at + 4], events[at + 5], events[at + 6] = meta.id, rule.id, value
+      events.n = at + 6
+    else
+      self:emit_member(rule, m, record, meta)
+    end
+  end
 end
 
 function Set:plan(dataset)
@@ -182,19 +198,30 @@ function Set:program(dataset)
   return plan.normalizer.program, plan.rules[1] ~= nil or plan.declared ~= nil
 end
 
---- As apply, without the document.
+--- As apply, without the document, and events are added to those that are there.
 function Set:look(dataset, record, meta)
   local result = self.result
   if result.findings[1] then clear(result.findings) end
-  result.events.n = 0
   if result.faults[1] then clear(result.faults) end
-  local plan = self.plans[dataset] or self:plan(dataset)
-  scan(self, plan, dataset, record, meta)
-  return result, plan
+  scan(self, self.plans[dataset] or self:plan(dataset), dataset, record, meta)
+  return result
+end
+
+--- Forgets the events, which `look` and `document` add to. Returns the list that they are added to.
+function Set:forget_events()
+  self.result.events.n = 0
+  return self.result.events
 end
 
 function Set:apply(dataset, record, meta)
-  local result, plan = self:look(dataset, record, meta)
+  self:forget_events()
+  return self:document(dataset, record, meta)
+end
+
+--- As apply, and events are added to those that are there.
+function Set:document(dataset, record, meta)
+  local result = self:look(dataset, record, meta)
+  local plan = self.plans[dataset]
   local map = plan.normalizer.map
   result.doc, result.fault = record, nil
   if map then
@@ -276,6 +303,7 @@ return {
       for _, m in ipairs(item.members) do
         if m.value_paths and not m.c.numeric then m.value_of = fields.reader(m.value_paths, host.null, host.scalar) end
         if #m.group_paths == 1 and not m.optional[1] then m.group_of = fields.reader(m.group_paths, host.null, host.scalar) end
+        m.key, m.simple = m.c.id, m.group_of and not m.c.numeric and not m.carry[1]
       end
     end
     self.counters = { missing_group = 0, missing_value = 0, not_a_number = 0, group_capped = 0, no_time = 0, evicted = 0 }
