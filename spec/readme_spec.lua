@@ -1,7 +1,8 @@
--- readme_spec.lua: every example of the README, run in order in a folder of its own that looks like the repository.
+-- readme_spec.lua: every example of the README and of the guide, run in order in a folder of its own that looks like the repository.
 --
 -- A comment on the line before a block says what it is:
---   <!-- file: NAME -->     lua, c: the block is that file; a later `run` block uses it
+--   <!-- file: NAME -->     the block is that file, of the repository or of the reader's; a later `run` block uses it
+--   <!-- part of: NAME -->  the block stands so in that file of the repository
 --   <!-- run -->            sh: runs, with a simulator's environment; exit code 0, or N with `run: exit N`
 --   <!-- output -->         text: what that printed; `...` stands for anything, alone on a line for any lines
 --   <!-- not run: WHY -->   sh: only its `make` targets are looked at: they must exist
@@ -66,7 +67,7 @@ local function checkout(root)
   end
 end
 
-describe("the README", function()
+for document, name in pairs{ ["README.md"] = "the README", ["examples/guide/README.md"] = "the guide" } do describe(name, function()
   local root, simulator, printed
   setup(function()
     root = run.folder()
@@ -89,12 +90,23 @@ describe("the README", function()
   end
 
   local files, used, targets = {}, {}, make_targets()
-  for _, b in ipairs(blocks_of("README.md")) do
+  for _, b in ipairs(blocks_of(document)) do
     local at = ("at line %d "):format(b.line)
     local file = b.how:match("^file: (%S+)$")
     if file and b.language ~= "sh" then
       files[#files + 1] = { name = file, line = b.line }
-      it(at .. "has the file " .. file, function() assert(run.write(root .. "/" .. file, b.text)) end)
+      it(at .. "has the file " .. file, function()
+        local ours = io.open(file)
+        if ours then
+          assert.equal(ours:read("a"), b.text)
+          ours:close()
+        end
+        assert(run.write(root .. "/" .. file, b.text))
+      end)
+    elseif b.how:find("^part of: ") then
+      it(at .. "shows a part of a file", function()
+        assert(run.read(b.how:match("^part of: (%S+)$")):find(b.text, 1, true), "it does not stand there so")
+      end)
     elseif b.how:find("^run") and b.language == "sh" then
       used[#used + 1] = b.text
       it(at .. "runs " .. b.text:match("^[^\n]*"), function()
@@ -119,8 +131,8 @@ describe("the README", function()
   it("runs every file that it shows", function()
     local all = table.concat(used)
     for _, f in ipairs(files) do
-      local folder = f.name:match("^(%w+)/")
-      assert(all:find(f.name, 1, true) or folder and all:find("%f[%w]" .. folder .. "%f[^%w/]"), f.name)
+      local folder = f.name:match("^(.*)/")
+      assert(all:find(f.name, 1, true) or folder and all:find("%f[%w]" .. folder:gsub("%p", "%%%0") .. "%f[^%w/]"), f.name)
     end
   end)
-end)
+end) end

@@ -18,9 +18,10 @@ local function definition(set, id)
   end
 end
 
--- Where a record came from: the input that knows it, and the window of its day. Returns {id, time, dataset, input, from, to, request_id}.
+-- Where a record came from: the input that knows it, and the window of its day. A finding of an inner correlation came from none.
+-- Returns {id, time, dataset or correlation, input, from, to, request_id}.
 local function origin(store, rows, e)
-  local out, tried = { id = e.id, time = e.time, dataset = e.dataset }, {}
+  local out, tried = { id = e.id, time = e.time, dataset = e.dataset, correlation = e.correlation }, {}
   for _, row in ipairs(rows) do
     local day = e.time and e.time // DAY_MS or row.from
     local known = tried[row.input .. "\0" .. day]
@@ -66,12 +67,12 @@ function explain.finding(store, set, id)
   local doc = assert(json.decode(found.doc))
   local def, rows, evidence = definition(set, doc.rule.id), {}, json.array{}
   for i, e in ipairs(doc.evidence) do
-    if not rows[e.dataset] then
+    if e.dataset and not rows[e.dataset] then
       local list = {}
       for row in store:windows{ dataset = e.dataset } do list[#list + 1] = row end
       rows[e.dataset] = list
     end
-    evidence[i] = origin(store, rows[e.dataset], e)
+    evidence[i] = origin(store, rows[e.dataset] or {}, e)
   end
   return { finding = doc, evidence = evidence, reason = level_reason(def, doc.level),
     rule = { id = doc.rule.id, title = doc.rule.title, version = doc.rule.version, file = def and def.file, line = def and def.line,

@@ -79,7 +79,8 @@ local function show_finding(why)
   print(("\n%d record%s%s"):format(total, total == 1 and "" or "s", total > shown and (", the first %d:"):format(shown) or ":"))
   local rows = {}
   for i, e in ipairs(why.evidence) do
-    rows[i] = { e.id, e.time and time.format(e.time) or "-", e.dataset, e.input or "not known to this state",
+    rows[i] = { e.id, e.time and time.format(e.time) or "-", e.dataset or "finding of " .. e.correlation,
+      e.input or e.dataset and "not known to this state" or "explain it too",
       e.from and e.from .. ".." .. e.to or "-", e.request_id or "-" }
   end
   ui.table({ "record", "time", "dataset", "input", "window", "last request" }, rows)
