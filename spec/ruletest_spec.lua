@@ -55,7 +55,8 @@ describe("ruletest.run", function()
   it("fails a normalizer that raises, with the line", function()
     local got = outcomes[[return normalizer{ id = "n", dataset = "d", map = function(r)
       return r.a.b end, tests = { { name = "raises", input = {}, expect = {} } } }]]
-    assert.equal("rules/1.lua:2: attempt to index a nil value (field 'a')", got.raises)
+    assert.equal([[rules/1.lua:2: attempt to index a nil value (field 'a'): "a" is missing or null; get(record, "path") gives nil then]],
+      got.raises)
   end)
 
   it("fails a rule that matches wrongly, has the wrong level or raises", function()

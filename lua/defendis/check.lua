@@ -7,6 +7,9 @@
 -- A validator is a function(value) that returns nothing when the value is fine, else what is wrong with it ("a string
 -- expected, got a number") and, for nested tables, the path below the value (an array of keys). A path lets the caller
 -- find the line.
+--
+-- An entry may say more, for the reference (defendis.reference): check.field(validator, "one phrase", default),
+-- check.required(validator, "one phrase").
 local check = {}
 
 local error_mt = { __name = "defendis.error", __tostring = function(e) return e.message end }
@@ -97,42 +100,56 @@ local function with_article(kind)
   return (kind:find("^[aeiou]") and "an " or "a ") .. kind
 end
 
-local function of_type(kind)
-  return function(v)
-    if type(v) ~= kind then return ("%s expected, got %s"):format(with_article(kind), with_article(type(v))) end
-  end
+local WORDS, SPECS = {}, {} -- by validator; those are made once, when a module is loaded
+
+--- Gives a validator the words that the reference has for what it takes. spec: of the table that it takes, or nil. Returns it.
+function check.typed(words, validator, spec)
+  WORDS[validator], SPECS[validator] = words, spec
+  return validator
 end
 
-check.string, check.number, check.boolean = of_type "string", of_type "number", of_type "boolean"
+--- What a validator takes, as text, and the spec of the table (or of the tables of the list) that it takes. Nil when it does not say.
+function check.takes(validator) return WORDS[validator], SPECS[validator] end
+
+local function of_type(kind, words)
+  return check.typed(words or kind, function(v)
+    if type(v) ~= kind then return ("%s expected, got %s"):format(with_article(kind), with_article(type(v))) end
+  end)
+end
+
+check.string, check.number, check.boolean = of_type("string", "text"), of_type "number", of_type("boolean", "true or false")
 check.table, check.func = of_type "table", of_type "function"
 
 --- Anything but nil.
 function check.any() end
+check.typed("anything", check.any)
 
 --- A string with something in it.
 function check.text(v)
   if type(v) ~= "string" then return check.string(v) end
   if v == "" then return "a text that is not empty expected" end
 end
+check.typed("text", check.text)
 
 --- An integer not below zero (2.0 is one).
 function check.count(v)
   local n = type(v) == "number" and math.tointeger(v)
   if not n or n < 0 then return ("a whole number not below 0 expected, got %s"):format(tostring(v)) end
 end
+check.typed("whole number", check.count)
 
 --- A number from least to most.
 function check.between(least, most)
-  return function(v)
+  return check.typed(("number from %s to %s"):format(least, most), function(v)
     if type(v) ~= "number" or not (v >= least and v <= most) then
       return ("a number from %s to %s expected, got %s"):format(least, most, tostring(v))
     end
-  end
+  end)
 end
 
 --- One of the given texts.
 function check.one_of(names)
-  return function(v)
+  return check.typed(#names == 1 and ('"%s"'):format(names[1]) or "one of " .. table.concat(names, ", "), function(v)
     if type(v) ~= "string" then return check.string(v) end
     for _, name in ipairs(names) do
       if v == name then return end
@@ -140,12 +157,14 @@ function check.one_of(names)
     local near = check.nearest(v, names)
     return ('one of %s expected, got "%s"%s'):format(table.concat(names, ", "), v,
       near and (', nearest "%s"'):format(near) or "")
-  end
+  end)
 end
 
 --- An array whose elements pass `each`; `least` is the smallest length allowed.
 function check.list(each, least)
-  return function(v)
+  local words, spec = check.takes(each)
+  words = words and "list of " .. words .. (words:find "^%a+$" and "s" or "")
+  return check.typed(words, function(v)
     if type(v) ~= "table" then return ("a list expected, got %s"):format(with_article(type(v))) end
     for k in pairs(v) do
       if math.type(k) ~= "integer" or k < 1 or k > #v then
@@ -161,16 +180,26 @@ function check.list(each, least)
         return message, path
       end
     end
-  end
+  end, spec)
 end
 
 --- A nested options table.
 function check.shape(spec)
-  return function(v) return check.options(v, spec) end
+  return check.typed("table", function(v) return check.options(v, spec) end, spec)
 end
 
---- A field that must be there.
-function check.required(validator) return { validate = validator, required = true } end
+--- A field that must be there. phrase: of the reference, or nil.
+function check.required(validator, phrase) return { validate = validator, required = true, phrase = phrase } end
+
+--- A field with its phrase for the reference, and the value (or nil) that check.given has for it when it is left out.
+function check.field(validator, phrase, default) return { validate = validator, phrase = phrase, default = default } end
+
+--- The value of an option, or its default.
+function check.given(options, spec, name)
+  local value = options[name]
+  if value == nil and type(spec[name]) == "table" then return spec[name].default end
+  return value
+end
 
 local function check_field(name, entry, value)
   local validate = type(entry) == "table" and entry.validate or entry

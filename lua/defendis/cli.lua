@@ -11,6 +11,7 @@ local COMMANDS = {
   { "run", "run a playbook in the sandbox" },
   { "import", "check rules of other formats, and take them over" },
   { "test", "the tests inside rule files" },
+  { "help", "fields of rule and pipeline files, expressions, helpers, sinks" },
   { "lint", "what is wrong with rule files, or may be" },
   { "replay", "rules on recorded records, and what others would find" },
   { "explain", "why a finding is there, or why none is" },

@@ -20,6 +20,7 @@ function endpoint.texts(v)
     if type(name) ~= "string" or type(value) ~= "string" then return "a table of names to text expected" end
   end
 end
+check.typed("table of names to texts", endpoint.texts)
 
 local function scheme(v)
   if type(v) ~= "string" or not v:find "^[%w_-]+$" then return 'one word such as "Bearer" expected' end
@@ -27,15 +28,15 @@ end
 
 --- The settings that a sink's user has a say in: name -> validator.
 endpoint.OPTIONS = {
-  url = check.required(check.text),
-  headers = endpoint.texts,
-  timeout = check.between(0.001, 86400),
-  max_attempts = check.between(1, 100),
-  ca_file = check.text,
-  cert_file = check.text,
-  key_file = check.text,
-  insecure_http = check.boolean,
-  link_local = check.boolean,
+  url = check.required(check.text, "where to: https://host:port, and a path where the sink has one"),
+  headers = check.field(endpoint.texts, "sent along"),
+  timeout = check.field(check.between(0.001, 86400), "seconds for one send with its retries (120)"),
+  max_attempts = check.field(check.between(1, 100), "how often a send is tried (5)"),
+  ca_file = check.field(check.text, "PEM: who signs for the peer, instead of the system's authorities"),
+  cert_file = check.field(check.text, "PEM: the client's own certificate"),
+  key_file = check.field(check.text, "PEM: its key"),
+  insecure_http = check.field(check.boolean, "true: plain http to other hosts than loopback too", false),
+  link_local = check.field(check.boolean, "true: also to link-local addresses, where cloud machines serve their keys", false),
 }
 
 local OPTIONS = {

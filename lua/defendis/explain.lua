@@ -20,9 +20,10 @@ end
 
 -- Where a record came from: the windows of its day of all inputs that know it. Returns {id, time, dataset, input = the first of these or
 -- nil, sources = array of {input, from, to, pages, read, request_id}}. The ledger knows of a window how many pages its list has, how
--- many answers its walks read, and the last one's request: the record was on one of these.
+-- many answers its walks read, and the last one's request: the record was on one of these. A finding of an inner correlation, which has
+-- `correlation` and no dataset, came from none.
 local function origin(store, rows, e)
-  local out, tried = { id = e.id, time = e.time, dataset = e.dataset, sources = json.array{} }, {}
+  local out, tried = { id = e.id, time = e.time, dataset = e.dataset, correlation = e.correlation, sources = json.array{} }, {}
   for _, row in ipairs(rows) do
     local day = e.time and e.time // DAY_MS or row.from
     local known = tried[row.input .. "\0" .. day]
@@ -66,12 +67,12 @@ function explain.finding(store, set, id)
   local doc = assert(json.decode(found.doc))
   local def, rows, evidence = definition(set, doc.rule.id), {}, json.array{}
   for i, e in ipairs(doc.evidence) do
-    if not rows[e.dataset] then
+    if e.dataset and not rows[e.dataset] then
       local list = {}
       for row in store:windows{ dataset = e.dataset } do list[#list + 1] = row end
       rows[e.dataset] = list
     end
-    evidence[i] = origin(store, rows[e.dataset], e)
+    evidence[i] = origin(store, rows[e.dataset] or {}, e)
   end
   return { finding = doc, evidence = evidence, reason = level_reason(def, doc.level),
     rule = { id = doc.rule.id, title = doc.rule.title, version = doc.rule.version, file = def and def.file, line = def and def.line,

@@ -6,11 +6,15 @@ local kinds = require "defendis.kinds"
 
 local posting = {}
 
+--- The options that all of them have.
+posting.COMMON = { name = check.field(check.text, "what tells two sinks to the same host apart"), kinds = kinds.option }
+for name, entry in pairs(endpoint.OPTIONS) do posting.COMMON[name] = entry end
+
 --- The options of every such sink with those of one: name -> validator. name: what tells two sinks to the same host apart;
 -- kinds: the datasets to send, and "findings"; all without it.
 function posting.options(own)
-  local all = { name = check.text, kinds = kinds.check }
-  for name, validator in pairs(endpoint.OPTIONS) do all[name] = validator end
+  local all = {}
+  for name, validator in pairs(posting.COMMON) do all[name] = validator end
   for name, validator in pairs(own) do all[name] = validator end
   return all
 end

@@ -2,6 +2,7 @@
 --
 -- No file is ever renamed while it is written: the one that follows has another name, which is committed before it is written to.
 local core = require "defendis.core"
+local check = require "defendis.check"
 local time = require "defendis.time"
 
 local rotation = {}
@@ -17,6 +18,7 @@ end
 function rotation.check(v)
   if type(v) ~= "string" or v ~= "1d" and not bytes(v) then return '"1d", or a size such as "100MiB" expected' end
 end
+check.typed('"1d", or size such as "100MiB"', rotation.check)
 
 local Rotation = {}
 Rotation.__index = Rotation

@@ -18,6 +18,7 @@ function module.is(value) return secret.is(value) end
 function module.check(value)
   if not secret.is(value) then return 'a secret expected: secret.env "NAME" or secret.file "path", never the text itself' end
 end
+require("defendis.check").typed("secret", module.check)
 
 --- What a pipeline file gets under the name `secret`: env and file, which raise in the file's line. folder: what a relative path
 -- counts from.

@@ -11,13 +11,13 @@ local time = require "defendis.time"
 local sensitive = {}
 
 sensitive.SPEC = {
-  hmac_key = secret.check,          -- of the comparisons; a file beside the state by default
-  fields = check.list(check.text),  -- beside those of the catalog, in all datasets
-  cards = check.list(check.text),   -- the same, for card numbers
-  bare = check.list(check.text),    -- the same, for what can have few values, such as CVVs: no HMAC of it is told
-  clear = check.list(check.text),   -- of the catalog, and not sensitive here
-  grants = check.list(check.text),  -- ids of rules and normalizers that may reveal
-  scan = check.boolean,             -- mask card numbers within other texts
+  hmac_key = check.field(secret.check, "the key of the comparisons, 16 bytes at least (a random one in STORE.hmac-key)"),
+  fields = check.field(check.list(check.text), "sensitive fields beside those of the catalog, in all datasets"),
+  cards = check.field(check.list(check.text), "the same, for card numbers"),
+  bare = check.field(check.list(check.text), "the same, for what can have few values, such as CVVs: no HMAC of it is told"),
+  clear = check.field(check.list(check.text), "fields of the catalog that are not sensitive here"),
+  grants = check.field(check.list(check.text), "ids of rules and normalizers that may reveal"),
+  scan = check.field(check.boolean, "mask card numbers within other texts", false),
 }
 
 local function join(list, more, clear)

@@ -15,7 +15,7 @@ local function environment()
   return sandbox.new({}, host, "rule.lua")
 end
 
--- Names that are Lua's own, and those of declarative maps, which the README lists with them.
+-- Names that are Lua's own, and those of declarative maps, which the reference lists on their own.
 local LUA = { string = true, table = true, math = true, utf8 = true, sensitive = true } -- the last: see "Sensitive fields" there
 local MAP = {}
 expressions.add(MAP)
@@ -46,11 +46,6 @@ describe("the reference of helpers", function()
       assert.same(expected, got, e.name)
       assert.is_truthy(e.example:find((e.name:gsub("%.%l+$", "")), 1, true))
     end
-  end)
-
-  it("is the README's table", function()
-    local text = assert(io.open("README.md")):read("a")
-    assert(text:find(reference.markdown(), 1, true), "README.md: the table of helpers is not what reference.markdown() writes")
   end)
 
   it("is printed by defendis catalog --helpers", function()

@@ -131,7 +131,18 @@ local function check_examples(path, text)
   end
 end
 
+-- The reference in the tree is the one that the program prints.
+local function check_reference(path, ours)
+  local theirs, f = "", io.open(root .. "/" .. path)
+  if f then
+    theirs = f:read("a")
+    f:close()
+  end
+  if theirs ~= ours then fault(path, 1, "is not what defendis help --markdown prints; write it anew") end
+end
+
 local readme = lines_of("README.md")
 check_commands("README.md", readme)
+if commands().help then check_reference("lua/defendis/rules/REFERENCE.md", output(("'%s' help --markdown"):format(program))) end
 check_examples("README.md", readme)
 os.exit(faults == 0)

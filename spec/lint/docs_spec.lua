@@ -5,7 +5,7 @@ local HERE = io.popen("pwd"):read("l")
 
 local function docs(files)
   local root = run.folder()
-  os.execute(("cd '%s' && mkdir -p include src/bind src/job lua/defendis"):format(root))
+  os.execute(("cd '%s' && mkdir -p include src/bind src/job lua/defendis/rules"):format(root))
   for path, text in pairs(files) do run.write(root .. "/" .. path, text) end
   local p = io.popen(("lua5.4 '%s/spec/lint/docs.lua' '%s' '%s/%s' 2>&1"):format(HERE, root, HERE, run.bin))
   local text = p:read("a")
@@ -38,10 +38,13 @@ describe("the documentation check", function()
     ["an option that is not there"] = { "README.md", README .. "### defendis state\n`--yess`\n", 9, "defendis state has no option --yess" },
     ["a command that is not there"] = { "README.md", README .. "### defendis repl\n", 8, "there is no command repl" },
     ["a command without a part"] = { "README.md", "### defendis fetch\n", 1, "no part `### defendis state`" },
+    ["a reference that is old"] = { "lua/defendis/rules/REFERENCE.md", "# Reference\n", 1, "is not what defendis help --markdown prints",
+      { ["lua/defendis/cli.lua"] = CLI .. '  { "help", "fields" },\n', ["README.md"] = README .. "### defendis help\n" } },
     ["an example that does not compile"] = { "README.md", README .. "```lua\nreturn return\n```\n", 8, "does not compile" },
   } do
     it("finds " .. what, function()
       local files = { ["lua/defendis/cli.lua"] = CLI, ["README.md"] = README }
+      for name, text in pairs(case[5] or {}) do files[name] = text end
       files[case[1]] = case[2]
       local text, code = docs(files)
       assert.are.equal(1, code)

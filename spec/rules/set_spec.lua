@@ -72,7 +72,9 @@ describe("set:apply", function()
     local result = set:apply("d", { hit = 1 }, { id = "x" })
     assert.equal("good", result.findings[1].rule.id)
     assert.same({ "bad", "table", "tail" }, { result.faults[1].rule, result.faults[2].rule, result.faults[3].rule })
-    assert.equal("rules/1.lua:3: attempt to index a nil value (field 'source')", result.faults[1].message)
+    assert.equal(
+      [[rules/1.lua:3: attempt to index a nil value (field 'source'): "source" is missing or null; get(record, "path") gives nil then]],
+      result.faults[1].message)
     assert.equal("rules/3.lua:2: error object (table)", result.faults[2].message)
     assert.matches("^rules/4.lua:2: bad argument", result.faults[3].message)
   end)

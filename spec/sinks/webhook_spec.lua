@@ -87,7 +87,7 @@ describe("the webhook sink", function()
       local new, old = expected(OTHER, p.id, p.timestamp, p.body), expected(("\x0b"):rep(24), p.id, p.timestamp, p.body)
       assert.equal(case[2] and ("v1,%s v1,%s"):format(new, old) or "v1," .. new, p.signature)
     end
-    for _, wrong in ipairs{ "soon", "2026-13-01", 7 } do assert.is_string(webhook.OPTIONS.old_until(wrong)) end
+    for _, wrong in ipairs{ "soon", "2026-13-01", 7 } do assert.is_string(webhook.OPTIONS.old_until.validate(wrong)) end
   end)
 
   -- K18; wall_ms is what the sink reads its time from

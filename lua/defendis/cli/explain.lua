@@ -84,9 +84,10 @@ local function show_finding(why)
   local rows = {}
   for _, e in ipairs(why.evidence) do
     local at = e.time and time.format(e.time) or "-"
-    if #e.sources == 0 then rows[#rows + 1] = { e.id, at, e.dataset, e.input or "not known to this state", "-", "-", "-" } end
+    local dataset, input = e.dataset or "finding of " .. e.correlation, e.dataset and "not known to this state" or "explain it too"
+    if #e.sources == 0 then rows[#rows + 1] = { e.id, at, dataset, input, "-", "-", "-" } end
     for _, s in ipairs(e.sources) do
-      rows[#rows + 1] = { e.id, at, e.dataset, s.input, s.from .. ".." .. s.to, pages_text(s), s.request_id or "-" }
+      rows[#rows + 1] = { e.id, at, dataset, s.input, s.from .. ".." .. s.to, pages_text(s), s.request_id or "-" }
     end
   end
   ui.table({ "record", "time", "dataset", "input", "window", "on one of pages", "last request" }, rows)

@@ -1,5 +1,5 @@
 -- reference.lua: what each name that a rule file sees beside Lua's own does, as data: `defendis catalog --helpers` prints it, the
--- README's table is made of it, and a spec runs each example.
+-- reference's table is made of it, and a spec runs each example.
 --
 -- { name, arguments, result, example, gives }: gives is Lua for the value of the example, compared in depth.
 local reference = {}
@@ -61,7 +61,7 @@ function reference.list()
   return out
 end
 
---- The README's table of them, in Markdown.
+--- The reference's table of them, in Markdown.
 function reference.markdown()
   local lines = { "| helper | result | example |", "| --- | --- | --- |" }
   for _, e in ipairs(reference.list()) do

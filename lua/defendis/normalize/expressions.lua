@@ -74,28 +74,40 @@ local function sources(name, ...)
   return list
 end
 
-local make = {}
+local make, entries = {}, {}
 
-function make.field(path) return field("field", path) end
-
-function make.constant(v)
-  if v == nil then fail("constant", "a value expected") end
-  return new("constant", { value = v })
+-- No expression without its line of the reference: arguments, and what it writes.
+local function define(name, arguments, writes, f)
+  make[name] = f
+  entries[#entries + 1] = { name = name, arguments = arguments, writes = writes }
 end
 
-for _, op in ipairs{ "lower", "upper", "trim", "host", "scheme", "domain", "len", "text", "number", "mask", "hmac", "length_class",
-  "absent", "iso" } do
-  make[op] = function(v) return new(op, { kids = { source(op, v) } }) end
+define("field", '"a.b[1]"', "the value of a field as it is, objects and lists too", function(path) return field("field", path) end)
+
+define("constant", "value", "the value; texts, numbers and booleans stand for themselves", function(v)
+  if v == nil then fail("constant", "a value expected") end
+  return new("constant", { value = v })
+end)
+
+for _, e in ipairs{ { "lower", "in small letters" }, { "upper", "in capitals" }, { "trim", "without blanks around it" },
+  { "text", "a number or boolean as text" }, { "number", "a text as number" }, { "len", "how long a text or list is" },
+  { "host", "the host of a URL" }, { "scheme", "the scheme of a URL" }, { "domain", "the domain of an e-mail address" },
+  { "iso", "ISO time, of ISO text or Unix milliseconds" }, { "absent", "true when it is not there, else false" },
+  { "mask", "that something is there, and nothing of it" },
+  { "hmac", "a keyed HMAC-SHA-256 in hexadecimal, when a key is configured" },
+  { "length_class", 'how many characters, roughly: "0", "1-7", "8-11", "12-15" or "16+"' } } do
+  local op = e[1]
+  define(op, "x", e[2], function(v) return new(op, { kids = { source(op, v) } }) end)
 end
 
 -- unit: "ms" (the default) or "s": what a number counts; of a text it is told by the text.
-function make.millis(v, unit)
+define("millis", 'x [, "s"]', "Unix milliseconds, of ISO text or a number of ms (or seconds)", function(v, unit)
   if unit ~= nil and unit ~= "ms" and unit ~= "s" then fail("millis", 'the unit of numbers is "ms" or "s"') end
   return new("millis", { kids = { source("millis", v) }, scale = unit == "s" and 1000 or 1 })
-end
+end)
 
 -- Texts stand for themselves here, and paths are field "...".
-function make.concat(...)
+define("concat", '"text", field "a", ...', "one text; nothing when a part is missing", function(...)
   local kids = {}
   for i = 1, select("#", ...) do
     local v = select(i, ...)
@@ -104,19 +116,21 @@ function make.concat(...)
   end
   if #kids == 0 then fail("concat", "at least one part expected") end
   return new("concat", { kids = kids })
-end
+end)
 
-function make.first_of(...) return new("first_of", { kids = sources("first_of", ...) }) end
+define("first_of", "x, y, ...", "the first that is there", function(...)
+  return new("first_of", { kids = sources("first_of", ...) })
+end)
 
-function make.lookup(v, values, default)
+define("lookup", "x, { from = to } [, default]", "what the table has for it", function(v, values, default)
   if type(values) ~= "table" or next(values) == nil then fail("lookup", "a table of values expected") end
   for key in pairs(values) do
     if not scalar(key) then fail("lookup", "keys of the table are texts, numbers or booleans") end
   end
   return new("lookup", { kids = { source("lookup", v) }, values = values, default = default })
-end
+end)
 
-function make.equals(v, ...)
+define("equals", "x, value, ...", "true when it is one of the values, else false", function(v, ...)
   local values = {}
   for i = 1, select("#", ...) do
     local value = select(i, ...)
@@ -125,38 +139,39 @@ function make.equals(v, ...)
   end
   if next(values) == nil then fail("equals", "a value to compare with expected") end
   return new("equals", { kids = { source("equals", v) }, values = values })
-end
+end)
 
 -- what: a map, an expression or a constant; also `otherwise`.
-function make.when(condition, what, otherwise)
+define("when", "condition, what [, otherwise]", "`what` when the condition is there and not false", function(condition, what, otherwise)
   if what == nil then fail("when", "what to write is missing") end
   return new("when", { condition = source("when", condition), what = what, otherwise = otherwise })
-end
+end)
 
-function make.each(list, what)
+local EACH <const> = 'a list; within it paths begin at the element, "." is the element, "$.a" a field of the record'
+define("each", '"list", what', EACH, function(list, what)
   if what == nil then fail("each", "what to write for each element is missing") end
   local e = source("each", list)
   if e.op ~= "field" then fail("each", "the path of a list expected") end
   return new("each", { list = e, what = what })
-end
+end)
 
-function make.split(v, separator, n)
+define("split", "x, separator, n", "the n-th part of a text", function(v, separator, n)
   if type(separator) ~= "string" or separator == "" then fail("split", "a separator expected") end
   if math.type(n) ~= "integer" or n < 1 then fail("split", "which part, counted from 1, expected") end
   return new("split", { kids = { source("split", v) }, separator = separator, n = n })
-end
+end)
 
-function make.join(list, separator)
+define("join", '"list", separator', "the elements as one text", function(list, separator)
   local e = source("join", list)
   if e.op ~= "field" then fail("join", "the path of a list expected") end
   if type(separator) ~= "string" then fail("join", "a separator expected") end
   return new("join", { list = e, separator = separator })
-end
+end)
 
-function make.fn(f)
+define("fn", "function(record) ... end", "what the function returns", function(f)
   if type(f) ~= "function" then fail("fn", "a function(record) expected") end
   return new("fn", { call = f })
-end
+end)
 
 -- Faults are those of the line that calls.
 local function in_callers_name(constructor)
@@ -166,6 +181,9 @@ local function in_callers_name(constructor)
     return made
   end
 end
+
+--- All of them, for the reference: array of { name, arguments, writes }. x: a path or an expression.
+function expressions.list() return entries end
 
 --- Puts the constructors into the environment of a rule file; a library of the same name stays one and can be called.
 function expressions.add(env)

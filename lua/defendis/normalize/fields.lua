@@ -113,6 +113,9 @@ function fields.untuple(text, null)
       out[#out + 1] = math.tointeger(tonumber(v))
     elseif tag == "z" then
       out[#out + 1] = null
+    elseif tag == "t" then -- of fields.carrying
+      local inner = fields.untuple(v, null) or { v }
+      table.move(inner, 1, #inner, #out + 1, out)
     else
       out[#out + 1] = v
     end

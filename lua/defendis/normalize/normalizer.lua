@@ -16,26 +16,32 @@ local time = require "defendis.time"
 
 local normalizer = {}
 
-local SPEC = {
-  id = check.required(check.text),
-  dataset = check.required(check.text),
-  description = check.string,
-  version = check.any,
-  time = check.text,
-  id_field = check.text,
-  map = check.required(function(v)
-    if type(v) == "function" or type(v) == "table" and not expressions.is(v) then return end
-    return "a function(record) or a table of fields expected"
-  end),
-  target = check.text,
-  unmapped = check.boolean,
-  tests = check.list(check.shape{
-    name = check.required(check.text), input = check.required(check.table), expect = check.required(check.table),
-  }),
+local function map_or_function(v)
+  if type(v) == "function" or type(v) == "table" and not expressions.is(v) then return end
+  return "a function(record) or a table of fields expected"
+end
+
+--- The fields.
+normalizer.SPEC = {
+  id = check.required(check.text, "tells it apart"),
+  dataset = check.required(check.text, "the dataset whose records it takes; one normalizer for each"),
+  description = check.field(check.string, "for people"),
+  version = check.field(check.any, "for people"),
+  time = check.field(check.text, "the field of the record with the event time; without it nothing is correlated"),
+  id_field = check.field(check.text, "the field of the record that tells it apart", "id"),
+  map = check.required(check.typed("function or table", map_or_function),
+    "function(record) that returns the document, or a table from path to expression"),
+  target = check.field(check.text, 'a table is checked against this target, such as "ocsf:2004"'),
+  unmapped = check.field(check.boolean, "true: keep in `unmapped` what no expression writes (for ocsf targets it is)"),
+  tests = check.field(check.list(check.shape{
+    name = check.required(check.text, "what the test shows"),
+    input = check.required(check.table, "a record"),
+    expect = check.required(check.table, "what its document has; fields that are not named may be anything, null is not there"),
+  }), "its tests; one is needed"),
 }
 
 function normalizer.validate(options)
-  local message, path = check.options(options, SPEC)
+  local message, path = check.options(options, normalizer.SPEC)
   if message or type(options.map) == "table" then return message, path end
   for _, key in ipairs{ "target", "unmapped" } do
     if options[key] ~= nil then return "this is for declarative maps, and map is a function", { key } end
@@ -62,8 +68,9 @@ local function meta_reader(id_field, time_field, null)
 end
 
 function normalizer.compile(options, null, host)
-  local out = { id = options.id, dataset = options.dataset, time = options.time, id_field = options.id_field or "id",
-    map = options.map, meta = meta_reader(options.id_field or "id", options.time, null) }
+  local id_field = check.given(options, normalizer.SPEC, "id_field")
+  local out = { id = options.id, dataset = options.dataset, time = options.time, id_field = id_field,
+    map = options.map, meta = meta_reader(id_field, options.time, null) }
   if type(options.map) == "function" then return out end
   if not (host and host.map) then return nil, "declarative maps run in the program only: use defendis test", { "map" } end
   local made, message, path = map.compile(options, host)

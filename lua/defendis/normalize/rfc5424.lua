@@ -18,6 +18,7 @@ rfc5424.facility = check.one_of(FACILITIES)
 function rfc5424.word(v)
   if type(v) ~= "string" or not v:find "^[!-~]+$" or #v > 255 then return "1 to 255 printable characters without a blank expected" end
 end
+check.typed("printable text without blanks", rfc5424.word)
 
 local function field(text, most)
   text = text:gsub("[^!-~]", "?"):sub(1, most)

@@ -16,7 +16,9 @@ local function below(at, ...)
   return table.move({ ... }, 1, select("#", ...), #out + 1, out)
 end
 
-local function is_list(t) return #t > 0 and check.list(check.any)(t) == nil end
+local any_list = check.list(check.any)
+
+local function is_list(t) return #t > 0 and any_list(t) == nil end
 
 -- Puts a node at the end of a dotted name; objects that meet are one.
 local function put(object, steps, i, node, at)

@@ -34,8 +34,10 @@ local function dataset(v)
   if not entry then return err.message end
 end
 
+local is_dataset_list, is_text_list = check.list(dataset, 1), check.list(check.text, 1)
+
 local function datasets(v)
-  local problem, path = check.list(dataset, 1)(v)
+  local problem, path = is_dataset_list(v)
   if problem then return problem, path end
   local seen = {}
   for i, name in ipairs(v) do
@@ -50,8 +52,9 @@ local function scope(v)
   local inputs = {}
   for _, entry in ipairs(catalog.list()) do inputs[entry.input or entry.name] = entry.dataset and entry.input and true end
   for input, values in pairs(v) do
+    if type(input) ~= "string" then return "names of inputs expected", { input } end
     if not inputs[input] then return check.unknown(input, inputs, "input"), { input } end
-    local problem = check.list(check.text, 1)(values)
+    local problem = is_text_list(values)
     if problem then return problem, { input } end
   end
 end
@@ -75,23 +78,33 @@ local function page_size(v)
   if math.type(v) ~= "integer" or v < 1 or v > 10000 then return "an integer from 1 to 10000 expected" end
 end
 
-local SPEC = {
-  scope = check.required(scope),
-  datasets = check.required(datasets),
-  since = check.required(date),
-  ["until"] = date,
-  window = days,
-  settle = span,
-  lateness = span,
-  page_size = page_size,
-  concurrency = page_size,
-  rules = check.list(check.text),
-  sensitive = check.shape(sensitive.SPEC),
-  normalize = check.one_of(shipped.TARGETS),
-  sinks = check.required(check.list(sink, 1)),
-  store = check.required(check.text),
-  outbox = size,
-  give_up = span,
+check.typed('span such as "2h"', span)
+check.typed('whole days such as "1d"', days)
+check.typed('day such as "2026-01-31"', date)
+check.typed("list of datasets", datasets)
+check.typed('"watchlists", or table of inputs to lists of values', scope)
+check.typed("sink", sink)
+check.typed('size such as "256MiB"', size)
+check.typed("whole number from 1 to 10000", page_size)
+
+--- The fields of a pipeline file.
+file.SPEC = {
+  scope = check.required(scope, 'what is watched: { domain = { "acme.example" } }, or what the key\'s watchlists hold'),
+  datasets = check.required(datasets, "which datasets, by their names in the catalog"),
+  since = check.required(date, "the first day (UTC)"),
+  ["until"] = check.field(date, "the day after the last one; without it the pipeline goes on for ever"),
+  window = check.field(days, "days that are walked as one", "1d"),
+  settle = check.field(span, "a window is walked first when it ended this long ago", "1h"),
+  lateness = check.field(span, "and again in each run, until it ended this long ago", "2d"),
+  page_size = check.field(page_size, "records in a request", 100),
+  concurrency = check.field(page_size, "requests at once", 8),
+  rules = check.field(check.list(check.text), "rule files, or folders of *.lua and *.yml; relative to this file"),
+  sensitive = check.field(check.shape(sensitive.SPEC), "passwords, tokens, card numbers: which fields, who may read them"),
+  normalize = check.field(check.one_of(shipped.TARGETS), "what datasets without a normalizer become"),
+  sinks = check.required(check.list(sink, 1), "where documents and findings go"),
+  store = check.required(check.text, "the file of the state (SQLite); its folder is made"),
+  outbox = check.field(size, "documents that may wait for sinks; then no pages are fetched", "256MiB"),
+  give_up = check.field(span, "how long a sink may fail before the run goes on without it", "60s"),
 }
 
 local function config(...) return nil, check.error("config", (...):format(select(2, ...))) end
@@ -157,7 +170,7 @@ local function evaluate(path, text, folder, bare)
   end
   if not ok then return config("%s", type(fault) == "table" and fault.message or tostring(fault)) end
   if type(made.options) ~= "table" then return config("%s:1: a pipeline file returns pipeline{ ... }", path) end
-  local message, at = check.options(made.options, SPEC)
+  local message, at = check.options(made.options, file.SPEC)
   if message then
     local line = made.line > 0 and made.line or locate.returned(text, "pipeline")
     return config("%s:%d: %s", path, locate.line(text, line, "pipeline", at or {}) or line, check.describe(message, at))
@@ -210,12 +223,13 @@ function file.read(path, bare, past)
   if not sources then return nil, err end
   set, err = rules.load(sources, host.new(o))
   if not set then return nil, err end
+  local function given(name) return check.given(o, file.SPEC, name) end
   local plan = { path = path, folder = folder, scope = o.scope, datasets = o.datasets, set = set,
     since = core.api.days(o.since), until_day = o["until"] and core.api.days(o["until"]) or 0,
-    step = time.span(o.window or "1d") // DAY_MS, settle_ms = time.span(o.settle or "1h"), lateness_ms = time.span(o.lateness or "2d"),
-    page_size = o.page_size or 100, concurrency = o.concurrency or 8,
-    store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, outbox = bytes(o.outbox or "256MiB"),
-    give_up_ms = time.span(o.give_up or "60s"), sensitive = o.sensitive or {} }
+    step = time.span(given "window") // DAY_MS, settle_ms = time.span(given "settle"), lateness_ms = time.span(given "lateness"),
+    page_size = given "page_size", concurrency = given "concurrency",
+    store = o.store:sub(1, 1) == "/" and o.store or folder .. o.store, outbox = bytes(given "outbox"),
+    give_up_ms = time.span(given "give_up"), sensitive = o.sensitive or {} }
   plan.sensitive_base = plan.store -- a backfill's too: its values are equal to the live ones
   if past then
     plan, err = backfill.apply(plan, past)

@@ -8,8 +8,8 @@ local REQUESTS <const> = 40
 
 local sinks = {}
 
--- Names of the files in defendis/sinks: the program carries a list; from the disk they are looked up.
-local function names()
+--- Names of the files in defendis/sinks: the program carries a list; from the disk they are looked up.
+function sinks.names()
   local carried, list = pcall(require, "defendis.sinks.names")
   if carried then return list end
   local folder = assert(package.searchpath("defendis.sinks.jsonl", package.path)):match("^(.*)jsonl%.lua$")
@@ -55,7 +55,7 @@ end
 --- The constructors for the environment of a pipeline file. folder: of that file.
 function sinks.constructors(folder)
   local env = {}
-  for _, name in ipairs(names()) do
+  for _, name in ipairs(sinks.names()) do
     env[name] = function(options) return entry(name, require("defendis.sinks." .. name), options) end
   end
   env.sink = function(path)
@@ -70,7 +70,7 @@ end
 --- The same names for who only wants to know the rest of the file: what they are given, secrets among it, does not matter.
 function sinks.ignored()
   local env, none = {}, function() return { options = {} } end
-  for _, name in ipairs(names()) do env[name] = none end
+  for _, name in ipairs(sinks.names()) do env[name] = none end
   env.sink = function() return none end
   return env
 end

@@ -5,21 +5,31 @@ local condition = {}
 
 local OPERATORS = { "gt", "gte", "lt", "lte", "eq", "neq" }
 
+local is_list = check.list(check.text, 1)
+
 local function field_names(v)
   if type(v) == "string" then return check.text(v) end
-  return check.list(check.text, 1)(v)
+  return is_list(v)
 end
+check.typed("a field, or a list of fields", field_names)
 
 local function finite(v)
   if type(v) ~= "number" then return check.number(v) end
   if v ~= v or v == math.huge or v == -math.huge then return "a finite number expected" end
 end
 
-local SPEC = { field = field_names, percentile = check.between(0, 100) }
-for _, name in ipairs(OPERATORS) do SPEC[name] = finite end
+check.typed("number", finite)
+
+--- The operators and what they compare.
+condition.SPEC = {
+  field = check.field(field_names, "what is counted or calculated with, for the types value_* and new_value"),
+  percentile = check.field(check.between(0, 100), "which percentile, for value_percentile", 50),
+  gt = check.field(finite, "more than"), gte = check.field(finite, "at least"), lt = check.field(finite, "less than"),
+  lte = check.field(finite, "at most"), eq = check.field(finite, "exactly"), neq = check.field(finite, "anything but"),
+}
 
 --- A validator of the table's own shape.
-condition.shape = check.shape(SPEC)
+condition.shape = check.shape(condition.SPEC)
 
 --- Does the number satisfy every operator of the condition?
 function condition.holds(c, n)

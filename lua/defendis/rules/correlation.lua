@@ -2,6 +2,7 @@
 --
 --   correlation.validate(options) -> nil | message, path
 --   correlation.compile(options) -> the record that link.lua completes and evaluate.lua works with
+--   correlation.SPEC: the fields
 --
 -- mode says who decides: "slide" (each record sees the timespan behind it), "close" (a window that has closed), "wait" (a condition with
 -- `not`), "absence". What cannot be decided faithfully is refused, never approximated.
@@ -24,7 +25,6 @@ local NO_COMPARISON = { absence = true, new_value = true }
 -- Options of single types.
 local ONLY = { gap = "session", measure = "session", entities = "absence", factor = "spike", reference = "spike" }
 local NEEDED = { session = { "gap" }, spike = { "factor", "reference" } }
-local EVENTS_MAX = 10000
 
 local function map_condition(v)
   if type(v) == "string" then
@@ -33,6 +33,7 @@ local function map_condition(v)
   end
   return condition.shape(v)
 end
+check.typed('table of operators, or text such as "a and not b"', map_condition, condition.SPEC)
 
 local function alias(v)
   if type(v) ~= "table" then return "a table such as { rule = \"field\" } expected" end
@@ -51,12 +52,14 @@ local function aliases(v)
     if message then return message, { name, table.unpack(path or {}) } end
   end
 end
+check.typed("table of names to tables of rules to fields", aliases)
 
 local function group_field(v)
   local message = check.text(v)
   if message then return message end
   if not v:find("[^?.]") or v:find("^%?%?") then return 'a field, or "?field" when it may be missing' end
 end
+check.typed("field", group_field)
 
 local function entity(v)
   for _, part in ipairs(type(v) == "table" and v or {}) do
@@ -64,36 +67,41 @@ local function entity(v)
   end
   if type(v) ~= "table" and not fields.part(v) then return "a value, or a list of values, one for each field of group_by" end
 end
+check.typed("values, or of lists of values", entity)
 
-local SPEC = {
-  id = check.required(check.text),
-  title = check.required(check.text),
-  type = check.required(check.one_of(TYPES)),
-  rules = check.list(check.text, 1),
-  group_by = check.required(check.list(group_field)),
-  timespan = check.required(rule.span),
-  condition = map_condition,
-  level = check.required(check.one_of(rule.LEVELS)),
-  suppress = rule.span,
-  generate = check.boolean,
-  aliases = aliases,
-  max_events = function(v)
-    if math.type(v) ~= "integer" or v < 1 or v > 1000000 then return "an integer from 1 to 1000000 expected" end
-  end,
-  gap = rule.span,
-  measure = check.one_of{ "count", "duration" },
-  entities = check.list(entity, 1),
-  factor = check.between(1, 1000000),
-  reference = function(v)
-    if math.type(v) ~= "integer" or v < 1 or v > 1000 then return "an integer from 1 to 1000 expected" end
-  end,
-  tags = check.list(check.text),
-  tests = check.list(check.shape{
-    name = check.required(check.text), events = check.required(check.list(check.table)),
-    findings = check.required(check.count), since = check.text, ["until"] = check.text,
-  }),
+local function whole(least, most)
+  return check.typed(("whole number from %d to %d"):format(least, most), function(v)
+    if math.type(v) ~= "integer" or v < least or v > most then return ("an integer from %d to %d expected"):format(least, most) end
+  end)
+end
+
+correlation.SPEC = {
+  id = check.required(check.text, "tells it apart for ever; a new one makes new findings"),
+  title = check.required(check.text, "the title of its findings"),
+  type = check.required(check.one_of(TYPES), "what is decided; the README has a table of them"),
+  rules = check.field(check.list(check.text, 1), "ids or names of the rules or correlations it counts; a condition as text names them too"),
+  group_by = check.required(check.list(group_field), 'who is looked at on its own; "?field" may be missing; {} is all together'),
+  timespan = check.required(rule.span, "how far apart its records may be"),
+  condition = check.field(map_condition, "what has to hold; each type says which it takes"),
+  level = check.required(check.one_of(rule.LEVELS), "the level of its findings"),
+  suppress = check.field(rule.span, "how long a group is quiet after a finding (timespan)"),
+  generate = check.field(check.boolean, "true: what it counts alerts also", false),
+  aliases = check.field(aliases, "one name for a field that is called otherwise in each rule"),
+  max_events = check.field(whole(1, 1000000), "most records in a window; the newest count", 10000),
+  gap = check.field(rule.span, "session: the longest pause within one; needed there"),
+  measure = check.field(check.one_of{ "count", "duration" }, "session: what the condition compares, records or seconds", "count"),
+  entities = check.field(check.list(entity, 1), "absence: the groups that are missed although they never came"),
+  factor = check.field(check.between(1, 1000000), "spike: how many times the mean before; needed there"),
+  reference = check.field(whole(1, 1000), "spike: how many timespans before make the mean; needed there"),
+  tests = check.field(check.list(check.shape{
+    name = check.required(check.text, "what the test shows"),
+    events = check.required(check.list(check.table), "records, in any order; of several datasets { dataset = name, record = {...} }"),
+    findings = check.required(check.count, "how many findings are to come out"),
+    since = check.field(check.text, "when the pipeline begins, for absence"),
+    ["until"] = check.field(check.text, "when to look (when all has passed)"),
+  }), "its tests; one with findings and one without are needed"),
 }
-for k, v in pairs(rule.META) do SPEC[k] = v end
+for k, v in pairs(rule.META) do correlation.SPEC[k] = v end
 
 -- The names of its rules: as listed, else as they appear in a condition that is text.
 local function rules_of(options)
@@ -136,7 +144,7 @@ local function check_map(options)
   if kind == "spike" and condition.closes(c) then return "a spike takes gt and gte: the least count that is worth a word" end
   if TEMPORAL[kind] then return condition.check_count(c, #options.rules, ("it has %d rules"):format(#options.rules)) end
   if not COUNTS[kind] then return condition.check_range(c) end
-  return condition.check_count(c, options.max_events or EVENTS_MAX, "a window holds max_events at most")
+  return condition.check_count(c, check.given(options, correlation.SPEC, "max_events"), "a window holds max_events at most")
 end
 
 local function check_condition(options)
@@ -176,7 +184,7 @@ local function check_type(options)
 end
 
 function correlation.validate(options)
-  local message, path = check.options(options, SPEC)
+  local message, path = check.options(options, correlation.SPEC)
   if message then return message, path end
   if not rules_of(options) then return 'missing required field "rules"', { "rules" } end
   message, path = check_type(options)
@@ -232,7 +240,7 @@ function correlation.compile(options)
     ref = { id = options.id, title = options.title, version = options.version }, tags = options.tags or {},
     names = names, aliases = options.aliases or {}, generate = options.generate or false,
     value_names = field and (type(field) == "table" and field or { field }), numeric = NUMERIC[options.type] or false,
-    timespan = time.span(options.timespan), max_events = options.max_events or EVENTS_MAX,
+    timespan = time.span(options.timespan), max_events = check.given(options, correlation.SPEC, "max_events"),
     condition = not text and options.condition or { gte = #names },
     factor = options.factor, reference = options.reference, measure = options.measure,
     order = {}, -- id of a rule or correlation -> place in `rules`; these and below are filled when references are resolved

@@ -9,6 +9,11 @@ function fault.text(raised, where)
   if type(raised) == "table" and type(raised.message) == "string" then raised = raised.message end
   local text = type(raised) == "string" and raised or ("error object (%s)"):format(type(raised))
   text = text:sub(1, MESSAGE_MAX):gsub("%s*\n%s*", " ")
+  -- the commonest fault of all: records have holes, and JSON's null is a userdata
+  local kind, hole = text:match "attempt to index a (%l+) value %(field '(.-)'%)$"
+  if kind == "nil" or kind == "userdata" then
+    text = ('%s: "%s" is missing or null; get(record, "path") gives nil then'):format(text, hole)
+  end
   local file = where:match("^(.*):%d+$")
   if file and text:sub(1, #file + 1) == file .. ":" then return text end
   -- a position in another file is one of ours, and says nothing to the author of the rule

@@ -2,6 +2,7 @@
 --
 --   rule.validate(options) -> nil | message, path
 --   rule.compile(options)  -> the record that set.lua works with
+--   rule.SPEC: the fields
 --
 -- Without `dedup` and `suppress` each matching record is a finding. With either, the first record of a group is, and
 -- the group is then quiet for `suppress` of event time (default 24h). `suppress` alone makes the whole rule one group.
@@ -13,7 +14,6 @@ local fault = require "defendis.rules.fault"
 local rule = {}
 
 rule.LEVELS = { "informational", "low", "medium", "high", "critical" }
-local SUPPRESS_DEFAULT = "24h"
 
 --- A span of time longer than zero.
 function rule.span(v)
@@ -21,36 +21,48 @@ function rule.span(v)
   if not ms then return message end
   if ms == 0 then return "a span longer than zero expected" end
 end
+check.typed('span such as "24h"', rule.span)
+
+local function match(v)
+  if type(v) == "table" then return declared.validate(v) end
+  return check.func(v)
+end
+check.typed("function, or table of fields", match)
 
 --- Fields that describe a rule or correlation and change nothing of what it does.
 rule.META = {
-  name = check.text, description = check.string, version = check.any, author = check.string, status = check.string,
-  date = check.string, modified = check.string, references = check.list(check.string),
-  falsepositives = check.list(check.string),
+  name = check.field(check.text, "a short name, by which correlations and filters may call it instead of by its id"),
+  description = check.field(check.string, "for people"),
+  version = check.field(check.any, "for people; findings carry it"),
+  author = check.field(check.string, "for people"),
+  status = check.field(check.string, "for people"),
+  date = check.field(check.string, "for people: when it was written"),
+  modified = check.field(check.string, "for people: when it was changed"),
+  references = check.field(check.list(check.string), "for people: addresses to read more"),
+  falsepositives = check.field(check.list(check.string), "for people: what it is wrong about"),
+  tags = check.field(check.list(check.text), "go into the finding, such as attack.t1078"),
 }
 
-local SPEC = {
-  id = check.required(check.text),
-  title = check.required(check.text),
-  dataset = check.required(check.text),
-  level = check.required(check.one_of(rule.LEVELS)),
-  match = check.required(function(v)
-    if type(v) == "table" then return declared.validate(v) end
-    return check.func(v)
-  end),
-  level_for = check.func,
-  dedup = check.func,
-  suppress = rule.span,
-  generate = check.boolean,
-  tags = check.list(check.text),
-  tests = check.list(check.shape{
-    name = check.required(check.text), record = check.required(check.table), match = check.required(check.boolean),
-    level = check.one_of(rule.LEVELS),
-  }),
+rule.SPEC = {
+  id = check.required(check.text, "tells it apart for ever; a new one makes new findings"),
+  title = check.required(check.text, "the title of its findings"),
+  dataset = check.required(check.text, "the dataset whose records it sees, by its name in the catalog"),
+  level = check.required(check.one_of(rule.LEVELS), "the level of its findings"),
+  match = check.required(match, "function(record): true when the record is one; or a table of fields, all of which must hold"),
+  level_for = check.field(check.func, "function(record): another level for this finding, or nil"),
+  dedup = check.field(check.func, "function(record): a value or list; only the first record with it is a finding, until suppress is over"),
+  suppress = check.field(rule.span, "how long a group of dedup is quiet; without dedup the whole rule is one group", "24h"),
+  generate = check.field(check.boolean, "true: alert also though a correlation counts its records", false),
+  tests = check.field(check.list(check.shape{
+    name = check.required(check.text, "what the test shows"),
+    record = check.required(check.table, "the record that match is given"),
+    match = check.required(check.boolean, "whether it is to match"),
+    level = check.field(check.one_of(rule.LEVELS), "the level that its finding is to have"),
+  }), "its tests; one that matches and one that does not are needed"),
 }
-for k, v in pairs(rule.META) do SPEC[k] = v end
+for k, v in pairs(rule.META) do rule.SPEC[k] = v end
 
-function rule.validate(options) return check.options(options, SPEC) end
+function rule.validate(options) return check.options(options, rule.SPEC) end
 
 function rule.compile(options, null)
   local streamed = (options.dedup or options.suppress) and true or false
@@ -62,7 +74,7 @@ function rule.compile(options, null)
     where = not shape and fault.where(options.match) or nil,
     level_where = options.level_for and fault.where(options.level_for),
     dedup_where = options.dedup and fault.where(options.dedup),
-    suppress = streamed and time.span(options.suppress or SUPPRESS_DEFAULT) or nil,
+    suppress = streamed and time.span(check.given(options, rule.SPEC, "suppress")) or nil,
     generate = options.generate or false,
     members = {}, -- correlations that count this rule's records; filled when references are resolved
   }

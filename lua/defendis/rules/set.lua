@@ -31,131 +31,17 @@
 local fields = require "defendis.normalize.fields"
 local normalizer = require "defendis.normalize.normalizer"
 local declared = require "defendis.rules.declared"
+local emit = require "defendis.rules.emit"
 local evaluate = require "defendis.rules.evaluate"
 local fault = require "defendis.rules.fault"
-local findings = require "defendis.rules.findings"
-local rule_file = require "defendis.rules.rule"
 local scan = require "defendis.rules.scan"
-
-local GROUPS_MAX = 32
-local LEVELS = {}
-for _, level in ipairs(rule_file.LEVELS) do LEVELS[level] = true end
 
 local Set = {}
 Set.__index = Set
+Set.fault, Set.matched, Set.evaluate = emit.fault, emit.matched, evaluate.evaluate
 
 local function clear(list)
   for i = #list, 1, -1 do list[i] = nil end
-end
-
-function Set:fault(id, raised, where)
-  local list = self.result.faults
-  list[#list + 1] = { rule = id, message = fault.text(raised, where) }
-end
-
-function Set:level_of(rule, record)
-  if not rule.level_for then return rule.level end
-  local ok, level = self.call(rule.level_for, record)
-  if ok and (level == nil or LEVELS[level]) then return level or rule.level end
-  self:fault(rule.id, ok and ("level_for returned %s, not a level"):format(tostring(level)) or level, rule.level_where)
-  return rule.level
-end
-
--- The group of a suppressing rule. A record without one is a group of its own: better one alert more than one lost.
-function Set:dedup_group(rule, record, id)
-  if not rule.dedup then return "" end
-  local ok, key = self.call(rule.dedup, record)
-  local group
-  if ok and type(key) == "table" then
-    group = #key > 0 and ""
-    for i = 1, #key do
-      local part = fields.part(key[i], self.host.scalar)
-      group = group and part and group .. part
-    end
-  elseif ok then
-    group = fields.part(key, self.host.scalar)
-  end
-  if not ok or not (group or key == nil or key == self.host.null) then
-    self:fault(rule.id, ok and "dedup returned neither a value nor a list of values" or key, rule.dedup_where)
-  end
-  return group or "r" .. fields.tuple(id)
-end
-
-function Set:add_event(key, group, meta, member, value)
-  local events = self.result.events
-  local at = events.n
-  events[at + 1], events[at + 2], events[at + 3] = key, meta.time, group
-  events[at + 4], events[at + 5], events[at + 6] = meta.id, member, value
-  events.n = at + 6
-end
-
-function Set:emit_own(rule, dataset, record, meta)
-  local result, level = self.result, self:level_of(rule, record)
-  if rule.suppress and meta.time then
-    self:add_event(rule.id, self:dedup_group(rule, record, meta.id), meta, rule.id, level)
-    return
-  end
-  -- without a time there is no order to suppress in, and silence would lose the alert
-  if rule.suppress then self.counters.no_time = self.counters.no_time + 1 end
-  result.findings[#result.findings + 1] = findings.of_record(self.host, rule, dataset, meta.id, meta.time, level)
-end
-
--- The value of a member's event: text or number or nil, and whether it is one; else the counter for why not.
-local function value_of(self, m, record)
-  local value
-  if m.value_of then
-    value = m.value_of(record)
-  elseif m.c.numeric then
-    value = fields.number(fields.get(record, m.value_paths[1], self.host.null), self.host.scalar)
-    if not value then return nil, "not_a_number" end
-  end
-  if m.value_of and not value then return nil, "missing_value" end
-  return value
-end
-
-function Set:emit_member(rule, m, record, meta)
-  local counters, host = self.counters, self.host
-  if not meta.time then
-    counters.no_time = counters.no_time + 1
-    return
-  end
-  local value, problem = value_of(self, m, record)
-  if problem then
-    counters[problem] = counters[problem] + 1
-    return
-  end
-  if m.carry[1] then
-    local parts = {}
-    for i, path in ipairs(m.carry_paths) do parts[i] = fields.part(fields.get(record, path, host.null), host.scalar) or fields.NONE end
-    value = fields.carrying(value, parts)
-  end
-  local group = m.group_of and m.group_of(record)
-  if group then return self:add_event(m.c.id, group, meta, rule.id, value) end
-  local groups, capped = fields.groups(record, m.group_paths, host.null, host.scalar, GROUPS_MAX)
-  if capped then counters.group_capped = counters.group_capped + 1 end
-  if not groups[1] then counters.missing_group = counters.missing_group + 1 end
-  for i = 1, #groups do self:add_event(m.c.id, groups[i], meta, rule.id, value) end
-end
-
-function Set:matched(rule, dataset, record, meta)
-  if rule.alerts then self:emit_own(rule, dataset, record, meta) end
-  local members, time, events = rule.members, meta.time, self.result.events
-  for i = 1, #members do
-    local m = members[i]
-    local group, value = time and m.simple and m.group_of(record), nil
-    if group and m.value_of then
-      value = m.value_of(record)
-      group = value and group
-    end
-    if group then -- as add_event: most are so
-      local at = events.n
-      events[at + 1], events[at + 2], events[at + 3] = m.key, time, group
-      events[at + 4], events[at + 5], events[at + 6] = meta.id, rule.id, value
-      events.n = at + 6
-    else
-      self:emit_member(rule, m, record, meta)
-    end
-  end
 end
 
 function Set:plan(dataset)
@@ -248,8 +134,6 @@ function Set:events()
   return out
 end
 
-Set.evaluate = evaluate.evaluate
-
 local function add_datasets(item, seen, out)
   if item.dataset and not seen[item.dataset] then
     seen[item.dataset] = true
@@ -303,7 +187,7 @@ return {
       for _, m in ipairs(item.members) do
         if m.value_paths and not m.c.numeric then m.value_of = fields.reader(m.value_paths, host.null, host.scalar) end
         if #m.group_paths == 1 and not m.optional[1] then m.group_of = fields.reader(m.group_paths, host.null, host.scalar) end
-        m.key, m.simple = m.c.id, m.group_of and not m.c.numeric and not m.carry[1]
+        m.simple = m.group_of and not m.c.numeric and not m.carry[1]
       end
     end
     self.counters = { missing_group = 0, missing_value = 0, not_a_number = 0, group_capped = 0, no_time = 0, evicted = 0 }

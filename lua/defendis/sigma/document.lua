@@ -10,14 +10,26 @@ local detection = require "defendis.sigma.detection"
 
 local document = {}
 
-local TOP = { title = true, id = true, name = true, status = true, description = true, level = true, tags = true, references = true,
-  reference = true, author = true, date = true, modified = true, falsepositives = true, tests = true, generate = true, logsource = true,
-  detection = true, correlation = true, filter = true, fields = true, related = true, license = true, taxonomy = true, scope = true }
+--- The keys of a document, each with its phrase for the reference.
+document.TOP = {
+  title = "the title of its findings; required", id = "tells it apart for ever (name, else title)", level = "of its findings (medium)",
+  name = "by which correlations and filters may call it", status = "for people; a filter has none", description = "for people",
+  author = "for people", date = "for people", modified = "for people", references = "for people", falsepositives = "for people",
+  reference = "as references", tags = "go into the finding",
+  generate = "true: a rule alerts also though a correlation counts it; of a correlation: all that it counts does",
+  logsource = "of rules and filters: product: defendis and service: DATASET", tests = "as in rule files; may be left out",
+  detection = "makes it a rule: searches by name, and the condition that joins them",
+  correlation = "makes it a correlation, see below", filter = "makes it a filter, which takes records away from rules, see below",
+  fields = "not used", related = "not used", license = "not used", taxonomy = "not used", scope = "not used",
+}
+local TOP = document.TOP
 -- Read by people, or by programs that convert rules.
 local IDLE = { fields = true, related = true, license = true, taxonomy = true, scope = true }
 local TEXTS = { "id", "name", "title", "status", "description", "level", "author" }
-local CORRELATION = { type = "type", rules = "rules", ["group-by"] = "group_by", timespan = "timespan", condition = "condition",
+--- The keys of `correlation`, and what rule files call them.
+document.CORRELATION = { type = "type", rules = "rules", ["group-by"] = "group_by", timespan = "timespan", condition = "condition",
   aliases = "aliases", generate = "generate" }
+local CORRELATION = document.CORRELATION
 local YAML_NAME = { group_by = "group-by" }
 local LOGSOURCE = { product = true, category = true, service = true, definition = true }
 local LEVEL_DEFAULT = "medium"
@@ -139,6 +151,9 @@ local function correlation_of(doc, o, context)
   return { kind = "correlation", options = o }
 end
 
+--- The keys of `filter` and their phrases; every other one is the name of a search.
+document.FILTER = { rules = "the rules that it is in front of, by id or name; any: all of its logsource",
+  condition = "what a record has to be for these rules to see it; without `not` it lets through" }
 local FILTER_KEYS = { rules = true }
 
 local function filter_of(doc, o, context)

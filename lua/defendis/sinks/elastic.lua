@@ -15,8 +15,12 @@ local function index(v)
   end
 end
 
-elastic.OPTIONS = posting.options{ index = check.required(index), token = secret.check,
-  scheme = check.one_of{ "ApiKey", "Basic", "Bearer" } }
+check.typed("name of an index or data stream", index)
+elastic.OPTIONS = posting.options{
+  index = check.required(index, "where to; {kind} in it stands for the dataset"),
+  token = check.field(secret.check, "what lets us in; for Basic user:password"),
+  scheme = check.field(check.one_of{ "ApiKey", "Basic", "Bearer" }, "what kind of token it is", "ApiKey"),
+}
 
 local Sink = {}
 Sink.__index = Sink
@@ -24,7 +28,7 @@ Sink.__index = Sink
 --- options: url = "https://host:9200"; index = an index or data stream, {kind} in it is replaced by the dataset; token and its scheme
 -- ("ApiKey"; "Basic": the token is user:password); and what posting.options has.
 function elastic.new(options, context)
-  local access = { secret = options.token, scheme = options.scheme or "ApiKey" }
+  local access = { secret = options.token, scheme = check.given(options, elastic.OPTIONS, "scheme") }
   local self, err = posting.new("elastic", options, context, access, "/" .. options.index)
   if not self then return nil, err end
   self.index = options.index

@@ -19,7 +19,11 @@ local function new_owner()
   return core.hash.sha256(f:read(32)):sub(1, 32)
 end
 
-jsonl.OPTIONS = { path = check.required(check.text), rotate = rotation.check, compress = check.one_of{ "zstd" } }
+jsonl.OPTIONS = {
+  path = check.required(check.text, "the folder, made when missing"),
+  rotate = check.field(rotation.check, "another file each day, or at this size"),
+  compress = check.field(check.one_of{ "zstd" }, "packs what is complete; needs rotate and the program zstd"),
+}
 jsonl.GUARANTEE = "exactly once: the sizes of the files are committed with each page"
 
 --- options: {path = folder, made when missing; rotate = "1d" or a size such as "100MiB": then KIND-2026-01-31.jsonl or

@@ -29,8 +29,15 @@ local function topic(v)
 end
 
 local kafka = { GUARANTEE = "at least once, acknowledged by all in-sync replicas; repeats share key and header defendis-id" }
-kafka.OPTIONS = { brokers = check.required(check.list(check.text, 1)), topic = check.required(topic), properties = properties,
-  timeout = check.between(1, 3600), kinds = kinds.check }
+check.typed("table of librdkafka's properties", properties)
+check.typed("name of a topic", topic)
+kafka.OPTIONS = {
+  brokers = check.required(check.list(check.text, 1), '{ "host:9092" }'),
+  topic = check.required(topic, "where to; {kind} in it stands for the dataset"),
+  properties = check.field(properties, "librdkafka's own, such as TLS and SASL, secrets among them"),
+  timeout = check.field(check.between(1, 3600), "seconds for a batch to be acknowledged", 30),
+  kinds = kinds.option,
+}
 
 local REFUSED = { _AUTHENTICATION = "auth", SASL_AUTHENTICATION_FAILED = "auth", TOPIC_AUTHORIZATION_FAILED = "auth",
   CLUSTER_AUTHORIZATION_FAILED = "auth", TOPIC_EXCEPTION = "config", _INVALID_ARG = "config" }
@@ -45,7 +52,7 @@ function kafka.new(options)
     wants = kinds.wants(options.kinds), properties = {} }, Sink)
   for name, value in pairs(options.properties or {}) do self.properties[name] = value end
   self.properties["bootstrap.servers"] = table.concat(options.brokers, ",")
-  self.properties["message.timeout.ms"] = math.ceil((options.timeout or 30) * 1000)
+  self.properties["message.timeout.ms"] = math.ceil(check.given(options, kafka.OPTIONS, "timeout") * 1000)
   local ok, err = self:open()
   return ok and self, err
 end

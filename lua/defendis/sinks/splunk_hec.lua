@@ -8,8 +8,16 @@ local task = require "defendis.task"
 local splunk_hec = {}
 splunk_hec.GUARANTEE = "at least once into the collector; into the index only with acknowledge = true; repeats share fields.defendis_id"
 local SECONDS = check.between(0.001, 300)
-splunk_hec.OPTIONS = posting.options{ token = check.required(secret.check), index = check.text, source = check.text,
-  sourcetype = check.text, host = check.text, acknowledge = check.boolean, ack_timeout = SECONDS, ack_poll = SECONDS }
+splunk_hec.OPTIONS = posting.options{
+  token = check.required(secret.check, "of the collector"),
+  index = check.field(check.text, "Splunk's index (the token's)"),
+  source = check.field(check.text, "Splunk's source", "defendis"),
+  sourcetype = check.field(check.text, "Splunk's sourcetype (defendis:DATASET)"),
+  host = check.field(check.text, "Splunk's host"),
+  acknowledge = check.field(check.boolean, "true: a batch counts when it is indexed", false),
+  ack_timeout = check.field(SECONDS, "seconds to wait for that", 120),
+  ack_poll = check.field(SECONDS, "seconds between two questions", 2),
+}
 
 local Sink = {}
 Sink.__index = Sink
@@ -31,7 +39,8 @@ function splunk_hec.new(options, context)
 end
 
 local function event(o, doc)
-  local meta = { host = o.host, index = o.index, source = o.source or "defendis", sourcetype = o.sourcetype or "defendis:" .. doc.kind,
+  local meta = { host = o.host, index = o.index, source = check.given(o, splunk_hec.OPTIONS, "source"),
+    sourcetype = o.sourcetype or "defendis:" .. doc.kind,
     fields = { defendis_id = doc.id } }
   local head = assert(core.json.encode(meta, { sort_keys = true })):sub(1, -2)
   if doc.time then head = head .. (',"time":%d.%03d'):format(doc.time // 1000, doc.time % 1000) end
@@ -45,7 +54,8 @@ end
 -- Asks until the batch is indexed. "false" also means that nothing is known of it, so that asking has an end and sending comes again.
 function Sink:acknowledged(id)
   local o = self.options
-  local until_ms = core.sys.mono_ms() + (o.ack_timeout or 120) * 1000
+  local patience = check.given(o, splunk_hec.OPTIONS, "ack_timeout")
+  local until_ms = core.sys.mono_ms() + patience * 1000
   repeat
     local answer = self:post("/services/collector/ack", ('{"acks":[%d]}'):format(id))
     local body = answer and posting.decode(answer)
@@ -53,10 +63,10 @@ function Sink:acknowledged(id)
       return nil, posting.refusal(self, answer, body and body.text)
     end
     if body and type(body.acks) == "table" and body.acks[tostring(id)] == true then return true end
-    task.sleep(o.ack_poll or 2)
+    task.sleep(check.given(o, splunk_hec.OPTIONS, "ack_poll"))
   until core.sys.mono_ms() >= until_ms
   self.channel = new_channel()
-  local fault = ("%s did not acknowledge a batch within %g s; it is sent again"):format(self.name, o.ack_timeout or 120)
+  local fault = ("%s did not acknowledge a batch within %g s; it is sent again"):format(self.name, patience)
   return nil, check.error("incomplete", fault, { retryable = true })
 end
 

@@ -12,7 +12,7 @@ local kinds = require "defendis.kinds"
 
 local sqlite = {}
 
-sqlite.OPTIONS = { path = check.required(check.text), kinds = kinds.check }
+sqlite.OPTIONS = { path = check.required(check.text, "the file, made when missing with mode 0600"), kinds = kinds.option }
 sqlite.GUARANTEE = "exactly once: the id is the primary key, and a batch is one transaction"
 
 local APPLICATION_ID <const> = 0x64666462 -- "dfdb": no state and no other program's file is taken for it

@@ -15,10 +15,23 @@ local STEP_S <const> = 0.1
 local WINDOW <const> = 1 << 20 -- bytes that are sent again
 
 local syslog = { GUARANTEE = "at least once as far as TCP can tell: written, and not closed by the receiver within `confirm` seconds" }
-syslog.OPTIONS = { host = check.required(check.text), port = check.count, tls = check.boolean, ca_file = check.text, cert_file = check.text,
-  key_file = check.text, timeout = check.between(0.001, 3600), facility = rfc5424.facility, hostname = rfc5424.word,
-  app_name = rfc5424.word, format = cef.check, confirm = check.between(0, 300), max_bytes = check.count, kinds = kinds.check,
-  enterprise = check.count }
+syslog.OPTIONS = {
+  host = check.required(check.text, "where to"),
+  port = check.field(check.count, "514, with tls 6514"),
+  tls = check.field(check.boolean, "true: TLS, and the peer's certificate is checked", false),
+  ca_file = check.field(check.text, "PEM: who signs for the peer, instead of the system's authorities"),
+  cert_file = check.field(check.text, "PEM: our own certificate"),
+  key_file = check.field(check.text, "PEM: its key"),
+  timeout = check.field(check.between(0.001, 3600), "seconds for connecting and for each send", 30),
+  facility = check.field(rfc5424.facility, "syslog's facility", "local0"),
+  hostname = check.field(rfc5424.word, "the message's host (this machine's name)"),
+  app_name = check.field(rfc5424.word, "the message's program", "defendis"),
+  format = check.field(cef.check, "what the message holds", "json"),
+  confirm = check.field(check.between(0, 300), "a batch counts when the receiver has not closed so many seconds later", 1),
+  max_bytes = check.field(check.count, "longest message; longer ones are dead letters (no limit)"),
+  kinds = kinds.option,
+  enterprise = check.field(check.count, "the number behind the @ of the structured data", 32473),
+}
 
 local Sink = {}
 Sink.__index = Sink
@@ -33,9 +46,9 @@ end
 -- hostname (this machine's), app_name ("defendis"), format = "json" | "cef" | "leef", confirm (1 s), max_bytes = longest message, larger
 -- ones are dead letters; enterprise = number behind the @ of the structured data (32473, the one for examples); kinds.
 function syslog.new(options, context)
-  local o = { facility = "local0", hostname = own_name(), app_name = "defendis", format = "json", confirm = 1, enterprise = 32473 }
-  for name, value in pairs(options) do o[name] = value end
-  local to = { host = o.host, port = o.port or o.tls and 6514 or 514, tls = o.tls, timeout = o.timeout or 30 }
+  local o = { hostname = options.hostname or own_name() }
+  for name in pairs(syslog.OPTIONS) do o[name] = o[name] or check.given(options, syslog.OPTIONS, name) end
+  local to = { host = o.host, port = o.port or o.tls and 6514 or 514, tls = o.tls, timeout = o.timeout }
   for _, name in ipairs{ "ca_file", "cert_file", "key_file" } do
     local path = o[name]
     to[name] = path and (path:sub(1, 1) == "/" and path or context.folder .. path)

@@ -7,8 +7,13 @@ local secret = require "defendis.secret"
 local thehive = {}
 thehive.GUARANTEE = "exactly one alert per finding: type, source and sourceRef are the finding's, and a repeat is refused by TheHive"
 
-thehive.OPTIONS = posting.options{ token = check.required(secret.check), type = check.text, source = check.text,
-  tlp = check.count, pap = check.count }
+thehive.OPTIONS = posting.options{
+  token = check.required(secret.check, "an API key of TheHive"),
+  type = check.field(check.text, "the alerts' type", "leak"),
+  source = check.field(check.text, "the alerts' source", "defendis"),
+  tlp = check.field(check.count, "the alerts' TLP (TheHive's own default)"),
+  pap = check.field(check.count, "the alerts' PAP (TheHive's own default)"),
+}
 thehive.OPTIONS.kinds = nil -- findings, and nothing else is an alert
 
 local Sink = {}
@@ -70,7 +75,8 @@ local function alert_of(o, doc, finding)
   for _, tag in ipairs(sub(finding.tags)) do tags[#tags + 1] = text(tag) end
   if text(rule.id) then tags[#tags + 1] = "rule:" .. rule.id end
   return { title = text(finding.title) or text(rule.title) or "Finding", description = description(finding),
-    severity = SEVERITY[finding.level] or 2, date = doc.time, type = o.type or "leak", source = o.source or "defendis",
+    severity = SEVERITY[finding.level] or 2, date = doc.time, type = check.given(o, thehive.OPTIONS, "type"),
+    source = check.given(o, thehive.OPTIONS, "source"),
     sourceRef = #doc.id <= 128 and doc.id or core.hash.sha256(doc.id), tags = tags, observables = observables(finding.group),
     tlp = o.tlp, pap = o.pap }
 end

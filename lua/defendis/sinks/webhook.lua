@@ -13,8 +13,13 @@ local function moment(v)
   if type(v) ~= "string" or not time.parse(v) then return 'a day such as "2026-12-01", or a time, expected' end
 end
 
-webhook.OPTIONS = posting.options{ secrets = check.required(check.list(secret.check, 1)), old_until = moment, query = endpoint.texts,
-  token = secret.check }
+check.typed('day such as "2026-12-01", or time', moment)
+webhook.OPTIONS = posting.options{
+  secrets = check.required(check.list(secret.check, 1), "what signs; two while one replaces the other, the new one first"),
+  old_until = check.field(moment, "from then on only the first secret signs"),
+  query = check.field(endpoint.texts, "added to the url"),
+  token = check.field(secret.check, "sent as a bearer's"),
+}
 webhook.OPTIONS.max_attempts = nil -- each attempt needs a new signature, which only the next send makes
 
 local Sink = {}
