@@ -191,15 +191,18 @@ static int l_gather_close(lua_State *L) {
   return 0;
 }
 
-/* events.gather(from, since, to, least) -> a gather, see engine/events.h; times are Unix ms. */
+/* events.gather(from, since, to, least[, most]) -> a gather, see engine/events.h; times are Unix ms; most: groups. */
 static int l_gather(lua_State *L) {
   lua_Integer from = luaL_checkinteger(L, 1), since = luaL_checkinteger(L, 2);
   lua_Integer to = luaL_checkinteger(L, 3), least = luaL_checkinteger(L, 4);
+  lua_Integer most = luaL_optinteger(L, 5, LUA_MAXINTEGER);
   luaL_argcheck(L, least >= 0, 4, "not below 0");
+  luaL_argcheck(L, most >= 1, 5, "not below 1");
   holder *h = lua_newuserdatauv(L, sizeof *h, 0); /* [gather] */
   *h = (holder){0};
   luaL_setmetatable(L, GATHER); /* [gather] */
   if (df_gather_open(&h->gather, from, since, to, (size_t)least, NULL) != 0) return luaL_error(L, "not enough memory");
+  df_gather_limit(h->gather, (size_t)most);
   return 1;
 }
 
@@ -313,6 +316,12 @@ static int l_next(lua_State *L) {
   return 3;
 }
 
+/* gather:evicted(): how many events that are decided now were not taken, once gather:next has given all; see df_gather_limit. */
+static int l_evicted(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)df_gather_evicted(check_gather(L)->gather)); /* [n] */
+  return 1;
+}
+
 /* events.state(body, group) -> the group's state in a body of them, or nil. */
 static int l_state(lua_State *L) {
   size_t n;
@@ -329,7 +338,7 @@ static int l_state(lua_State *L) {
 int df_open_events(lua_State *L) {
   static const luaL_Reg functions[] = {DF_REG(packer), DF_REG(gather), DF_REG(state), {NULL, NULL}};
   static const luaL_Reg packer_methods[] = {DF_REG(add), {"take", l_take_bodies}, {"close", l_packer_close}, {NULL, NULL}};
-  static const luaL_Reg gather_methods[] = {DF_REG(note), DF_REG(take), DF_REG(states), DF_REG(skim),
+  static const luaL_Reg gather_methods[] = {DF_REG(note), DF_REG(take), DF_REG(states), DF_REG(skim), DF_REG(evicted),
                                             DF_REG(keep), DF_REG(kept), DF_REG(next),   {NULL, NULL}};
   df_open_class(L, PACKER, packer_methods, l_packer_close);
   df_open_class(L, GATHER, gather_methods, l_gather_close);

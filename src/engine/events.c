@@ -22,6 +22,7 @@ typedef struct group {
   uint64_t hash;
   df_span name, state;
   size_t n, first; /* its events: how many, and where they begin once they are in order */
+  int out;         /* one too many, see df_gather_limit */
 } group;
 
 /* An event as it is kept here: 4 GiB are more than a body has. */
@@ -39,6 +40,8 @@ struct df_gather {
   chunk *chunks;
   group **slots; /* of noted groups, by hash */
   size_t n_groups, n_slots;
+  size_t most, n_out, evicted; /* groups at most; groups that are out; events that were not taken for that */
+  uint64_t limit;              /* groups whose rank is below it are in */
   held **events;
   size_t n_events, cap_events;
   group **order;
@@ -110,7 +113,7 @@ static const char *parse(df_event *e, const char *p, const char *end) {
 int df_gather_open(df_gather **out, int64_t from, int64_t since, int64_t to, size_t least, df_error *err) {
   *out = calloc(1, sizeof **out);
   if (*out == NULL) return df_fail(err, DF_LIMIT, "correlation: memory ran out");
-  **out = (df_gather){.from = from, .since = since, .to = to, .least = least};
+  **out = (df_gather){.from = from, .since = since, .to = to, .least = least, .most = SIZE_MAX, .limit = UINT64_MAX};
   return 0;
 }
 
@@ -183,27 +186,77 @@ static int widen(df_gather *g) {
   return 0;
 }
 
-/* The group of this name, made when it is not there. NULL when memory runs out. */
-static group *noted(df_gather *g, df_span name) {
+/* Chance by which groups are left out: the hash, well mixed. */
+static uint64_t rank_of(uint64_t hash) {
+  hash = (hash ^ hash >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+  hash = (hash ^ hash >> 27) * UINT64_C(0x94d049bb133111eb);
+  return hash ^ hash >> 31;
+}
+
+static int compare_ranks(const void *x, const void *y) {
+  uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+  return (a > b) - (a < b);
+}
+
+/* Leaves out all groups but the `most` of lowest rank, and what was taken of them. -1 when memory runs out. */
+static int leave_out(df_gather *g) {
+  size_t n = 0, kept = 0;
+  uint64_t *ranks = malloc((g->n_groups - g->n_out) * sizeof *ranks);
+  if (ranks == NULL) return -1;
+  for (size_t i = 0; i < g->n_slots; i++)
+    for (group *at = g->slots[i]; at != NULL; at = at->before)
+      if (!at->out) ranks[n++] = rank_of(at->hash);
+  qsort(ranks, n, sizeof *ranks, compare_ranks);
+  g->limit = ranks[g->most];
+  free(ranks);
+  for (size_t i = 0; i < g->n_slots; i++) {
+    for (group *at = g->slots[i]; at != NULL; at = at->before) {
+      if (at->out || rank_of(at->hash) < g->limit) continue;
+      at->out = 1;
+      at->n = 0;
+      g->n_out++;
+    }
+  }
+  for (size_t i = 0; i < g->n_events; i++) {
+    if (!g->events[i]->group->out) g->events[kept++] = g->events[i];
+    else g->evicted += g->events[i]->time >= g->since;
+  }
+  g->n_events = kept;
+  return 0;
+}
+
+void df_gather_limit(df_gather *g, size_t most) { g->most = most; }
+
+size_t df_gather_evicted(const df_gather *g) { return g->evicted; }
+
+/* The group of this name, made when it is not there; NULL when it is one too many. 0, or -1 when memory runs out. */
+static int noted(df_gather *g, df_span name, group **out) {
   uint64_t hash = hash_of(name);
-  group *at = find(g, name, hash);
-  if (at != NULL) return at;
-  if (g->n_groups == g->n_slots && widen(g) != 0) return NULL;
-  if ((at = room(g, sizeof *at + name.len)) == NULL) return NULL;
+  group *at = *out = find(g, name, hash);
+  if (at != NULL || rank_of(hash) >= g->limit) return 0;
+  if (g->n_groups == g->n_slots && widen(g) != 0) return -1;
+  if ((at = room(g, sizeof *at + name.len)) == NULL) return -1;
   memcpy(at + 1, name.bytes, name.len);
   group **slot = &g->slots[hash & (g->n_slots - 1)];
   *at = (group){.before = *slot, .hash = hash, .name = {(const char *)(at + 1), name.len}, .first = NOT_IN_ORDER};
-  *slot = at;
+  *out = *slot = at;
   g->n_groups++;
-  return at;
+  return (g->n_groups - g->n_out) / 5 * 4 > g->most ? leave_out(g) : 0; /* not for each one */
 }
 
-static int note(df_gather *g, const df_event *e) { return noted(g, e->group) == NULL ? -1 : 0; }
+static int note(df_gather *g, const df_event *e) {
+  group *at;
+  return noted(g, e->group, &at);
+}
 
 static int take(df_gather *g, const df_event *e) {
-  int all = g->since <= g->from;
-  group *at = all ? noted(g, e->group) : find(g, e->group, hash_of(e->group));
-  if (at == NULL) return all ? -1 : 0;
+  group *at = NULL;
+  if (g->since > g->from) at = find(g, e->group, hash_of(e->group));
+  else if (noted(g, e->group, &at) != 0) return -1;
+  if (at == NULL || at->out) { /* what is decided now was noted, if there was room */
+    g->evicted += e->time >= g->since;
+    return 0;
+  }
   if (g->n_events == g->cap_events) {
     size_t cap = g->cap_events == 0 ? 1024 : g->cap_events * 2;
     held **events = realloc(g->events, cap * sizeof *events);
@@ -277,6 +330,7 @@ static int compare_groups(const void *x, const void *y) {
 }
 
 int df_gather_sort(df_gather *g, df_error *err) {
+  if (g->n_groups - g->n_out > g->most && leave_out(g) != 0) return df_fail(err, DF_LIMIT, "correlation: memory ran out");
   held **sorted = malloc((g->n_events + 1) * sizeof *sorted);
   g->order = malloc((g->n_groups + 1) * sizeof(group *));
   if (sorted == NULL || g->order == NULL) {

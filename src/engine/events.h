@@ -30,6 +30,14 @@ typedef struct df_gather df_gather;
    have events from `since` on (needless when that is `from`), then df_gather_take with every body from `from` on, then df_gather_sort and
    df_gather_next. All times are Unix ms. 0, or -1 when memory runs out. */
 int df_gather_open(df_gather **out, int64_t from, int64_t since, int64_t to, size_t least, df_error *err);
+
+/* No more groups than `most` are gathered: which ones depends on their names alone, so that the order in which they come does not matter.
+   It bounds the memory, for events of the others are not held (those of groups that were held for a while are, until g is freed). */
+void df_gather_limit(df_gather *g, size_t most);
+
+/* How many events in [since, to) were not taken for that; after df_gather_sort. */
+size_t df_gather_evicted(const df_gather *g);
+
 void df_gather_free(df_gather *g);
 
 /* DF_STORE when the body is not what df_event_pack wrote. */

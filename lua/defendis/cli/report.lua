@@ -57,7 +57,7 @@ local function show_left_out(summary)
   end
   local evicted = summary.counters.evicted
   if evicted > 0 then
-    print(("\n%d records were pushed out of full windows of correlations; raise max_events to count them"):format(evicted))
+    print(("\n%d records did not count for correlations that were full; raise max_events or max_groups to count them"):format(evicted))
   end
 end
 

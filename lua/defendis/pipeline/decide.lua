@@ -16,9 +16,10 @@ end
 
 -- The groups of a correlation that can have something to say in [from, to), one by one. Returns true, or nil, err.
 local function decide_groups(self, c, from, to)
-  local left = {}
+  local left, counters = {}, self.set.counters
+  local limits = { skim = c.skim, most = c.max_groups, evicted = function(n) counters.evicted = counters.evicted + n end }
   for _, group in ipairs(c.entities or {}) do left[group] = true end
-  for group, events, known, keep in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent, c.skim) do
+  for group, events, known, keep in self.store:each_group(c.key, c.back_ms, from, to, c.least, c.silent, limits) do
     left[group] = nil
     decide_group(self, c, group, events, from, to, known, keep)
   end
@@ -31,6 +32,16 @@ local function decide_groups(self, c, from, to)
   return self.store:flush_events()
 end
 
+-- The end of a step that begins on a day: a day later, or as much later as EVENTS allow. More groups than max_groups, which are more than
+-- EVENTS, are thus met on single days only, and which ones are left out does not depend on the steps.
+local function step_end(self, c, day, upto)
+  local before = c.silent and c.back_ms or 0
+  while upto - day > DAY_MS and self.store:count_events(c.key, day - before, upto) > EVENTS do
+    upto = day + math.max(DAY_MS, (upto - day) // 2 // DAY_MS * DAY_MS)
+  end
+  return upto
+end
+
 --- Decides a correlation up to `to` (Unix ms, a day's begin): every window before it is whole, and no late record is expected.
 -- What is decided at once is held in memory: so many days as have about EVENTS events. c: one of set:correlations().
 -- Returns true, or nil, err.
@@ -40,7 +51,7 @@ function decide.correlate(self, c, to)
   local ok, err = self:transaction(function()
     local step = self.steps[c.key] or DAY_MS
     while day < to do
-      local upto = math.min(to, day + step)
+      local upto = step_end(self, c, day, math.min(to, day + step))
       page_work.clear(self.out)
       local kept, problem = decide_groups(self, c, day, upto)
       if kept then kept, problem = self:keep_findings() end

@@ -87,6 +87,7 @@ correlation.SPEC = {
   suppress = check.field(rule.span, "how long a group is quiet after a finding (timespan)"),
   generate = check.field(check.boolean, "true: what it counts alerts also", false),
   aliases = check.field(aliases, "one name for a field that is called otherwise in each rule"),
+  max_groups = check.field(whole(20000, 100000000), "most groups that are looked at on a day; which ones goes by their names alone", 1000000),
   max_events = check.field(whole(1, 1000000), "most records in a window; the newest count", 10000),
   gap = check.field(rule.span, "session: the longest pause within one; needed there"),
   measure = check.field(check.one_of{ "count", "duration" }, "session: what the condition compares, records or seconds", "count"),
@@ -241,6 +242,7 @@ function correlation.compile(options)
     names = names, aliases = options.aliases or {}, generate = options.generate or false,
     value_names = field and (type(field) == "table" and field or { field }), numeric = NUMERIC[options.type] or false,
     timespan = time.span(options.timespan), max_events = check.given(options, correlation.SPEC, "max_events"),
+    max_groups = check.given(options, correlation.SPEC, "max_groups"),
     condition = not text and options.condition or { gte = #names },
     factor = options.factor, reference = options.reference, measure = options.measure,
     order = {}, -- id of a rule or correlation -> place in `rules`; these and below are filled when references are resolved

@@ -17,14 +17,14 @@
 --     state: nil, or what the last call returned. It may be dropped when its time is further behind `to` than keep_ms.
 --     handed: events for correlations of this one, as apply gives events
 --     However events are cut into calls, the findings are the same.
---   set:correlations() -> { { key, timespan_ms, suppress_ms, back_ms, keep_ms, least, silent, skim, entities, alerts, datasets } ... },
+--   set:correlations() -> { { key, timespan_ms, suppress_ms, back_ms, keep_ms, least, silent, skim, max_groups, entities, alerts, datasets } ... },
 --     inner ones before outer ones, with the rules that suppress. No group with fewer than `least` events in [since - back, to) fires; with
 --     `silent` groups without a new event are to be evaluated too, and those in `entities` without any; without `alerts` its findings
 --     are for outer ones only; skim: what else can be passed over, see link.lua
 --   set:hide(hidden, acting): hidden = { dataset -> what the host hides of its records }, kept in set.hidden; of these datasets
 --     acting.id, dataset and record say from then on whose function is at work on what
 --   set.counters: missing_group, missing_value, not_a_number, group_capped, no_time: records (or findings of inner correlations) that did
---     not (fully) take part; evicted: events that a full window (max_events) did without
+--     not (fully) take part; evicted: events that full windows (max_events) and correlations (max_groups) did without
 --
 -- apply is the hot path: nothing is allocated for a record that no rule matches, beyond what the rules do themselves.
 -- Rules see the record itself, before the normalizer does; a rule that changes it changes it for all.
@@ -156,7 +156,7 @@ function Set:correlations()
       local timespan = item.timespan or item.suppress
       out[#out + 1] = { key = item.id, timespan_ms = timespan, suppress_ms = item.suppress, back_ms = item.back or timespan,
         keep_ms = item.keep or item.suppress, least = item.least or 1, silent = item.mode ~= nil and item.mode ~= "slide",
-        skim = item.skim, entities = item.entities, alerts = item.alerts, datasets = datasets_of(item) }
+        skim = item.skim, max_groups = item.max_groups, entities = item.entities, alerts = item.alerts, datasets = datasets_of(item) }
     end
   end
   return out

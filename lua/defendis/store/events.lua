@@ -124,11 +124,14 @@ end
 -- for grp, found, state, keep in ...: the groups with an event in [from_ms, to_ms) (or, with `silent`, before) and at least `least` in
 -- [from_ms - back_ms, to_ms), in byte order, each with the latter as an array of {time, id, member, value} by time, id and member; what is
 -- there twice counts once. state: what keep(state, time_ms) last kept for this rule and group (a short text), or nil; time_ms: when it
--- may be dropped, see drop_fired. skim: {mode, span, gap, least, members, types}, see gather:skim, or nil: what is passed over.
-function events:each_group(rule, back_ms, from_ms, to_ms, least, silent, skim)
+-- may be dropped, see drop_fired. limits: nil or {skim = {mode, span, gap, least, members, types}, see gather:skim, or nil: what is passed
+-- over; most = groups at most, by their names alone; evicted = function(n), told at the end how many events of [from_ms, to_ms) (or, with
+-- `silent`, before) that left out}.
+function events:each_group(rule, back_ms, from_ms, to_ms, least, silent, limits)
   local from = math.max(from_ms - back_ms, math.mininteger + back_ms)
   local since = silent and from or from_ms
-  local gather = core.events.gather(from, since, to_ms, least or 1)
+  local skim, evicted = limits and limits.skim, limits and limits.evicted
+  local gather = core.events.gather(from, since, to_ms, least or 1, limits and limits.most)
   if skim then gather:skim(skim.mode, skim.span, skim.gap, skim.least, skim.members, skim.types) end
   if since > from then
     for body in self.db:rows(BODIES, places(self, rule, since, to_ms)) do gather:note(body) end
@@ -141,6 +144,7 @@ function events:each_group(rule, back_ms, from_ms, to_ms, least, silent, skim)
     while true do
       local found, state
       current, found, state = gather:next()
+      if current == nil and evicted then evicted(gather:evicted()) end
       if current ~= false then return current, found, state, keep end
       local ok, err = write_states(self, rule, gather:kept())
       if not ok then error(err) end
