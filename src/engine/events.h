@@ -38,6 +38,7 @@ void df_gather_limit(df_gather *g, size_t most);
 /* How many events in [since, to) were not taken for that; after df_gather_sort. */
 size_t df_gather_evicted(const df_gather *g);
 
+/* Frees what was gathered, too. NULL is fine. */
 void df_gather_free(df_gather *g);
 
 /* DF_STORE when the body is not what df_event_pack wrote. */
