@@ -187,7 +187,8 @@ return correlation{ id = "c", title = "c", type = "temporal",
       { key = "s", timespan_ms = 86400000, suppress_ms = 86400000, back_ms = 86400000, keep_ms = 86400000, least = 1, silent = false,
         alerts = true, datasets = { "e" } },
       { key = "c1", timespan_ms = 3600000, suppress_ms = 7200000, back_ms = 3600000, keep_ms = 7200000, least = 2, silent = false,
-        max_groups = 1000000, alerts = true, datasets = { "d" }, skim = { mode = "back", span = 3600000, gap = 0, least = 2, members = {}, types = "" } },
+        max_groups = 1000000, alerts = true,
+        datasets = { "d" }, skim = { mode = "back", span = 3600000, gap = 0, least = 2, members = {}, types = "" } },
     }, set:correlations())
   end)
 end)
