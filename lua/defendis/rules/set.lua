@@ -18,9 +18,10 @@
 --     handed: events for correlations of this one, as apply gives events
 --     However events are cut into calls, the findings are the same.
 --   set:correlations() -> { { key, timespan_ms, suppress_ms, back_ms, keep_ms, least, silent, skim, max_groups, entities, alerts,
---     datasets } ... }, inner ones before outer ones, with the rules that suppress. No group with fewer than `least` events in [since - back, to) fires; with
---     `silent` groups without a new event are to be evaluated too, and those in `entities` without any; without `alerts` its findings
---     are for outer ones only; skim: what else can be passed over, see link.lua; max_groups: of a day, others are left out
+--     datasets } ... }, inner ones before outer ones, with the rules that suppress. No group with fewer than `least` events in
+--     [since - back, to) fires; with `silent` groups without a new event are to be evaluated too, and those in `entities` without any;
+--     without `alerts` its findings are for outer ones only; skim: what else can be passed over, see link.lua; max_groups: of a day,
+--     others are left out
 --   set:hide(hidden, acting): hidden = { dataset -> what the host hides of its records }, kept in set.hidden; of these datasets
 --     acting.id, dataset and record say from then on whose function is at work on what
 --   set.counters: missing_group, missing_value, not_a_number, group_capped, no_time: records (or findings of inner correlations) that did
