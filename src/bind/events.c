@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bind/bind.h"
-#include "engine/events.h"
+#include "engine/gather.h"
 
 #define PACKER "defendis.packer"
 #define GATHER "defendis.gather"
