@@ -119,6 +119,32 @@ return {
     assert.equal(0, (p:verify()))
   end)
 
+  it("keeps the records that a rule failed on, and has its findings once it is mended", function()
+    local p, got = ingested(RULES, "good", "rule", "good")
+    assert.matches("1 records that rules failed on are kept: see state dead list", got.err)
+    local file = p.folder .. "/pipeline.lua"
+    local listed = run.defendis("state dead list " .. file)
+    assert.matches("rule loops", listed.out)
+    assert.matches("over its budget", listed.out)
+    assert.equal(0, run.defendis("state dead retry " .. file).code)
+    assert.equal(1, p:ingest().code, "it fails again")
+    assert.matches("rule loops", run.defendis("state dead list " .. file).out)
+    assert.equal(0, run.defendis("state dead retry " .. file).code)
+    run.write(p.folder .. "/rules.lua", (RULES:gsub('while r.kind == "rule" do end', 'return r.kind == "rule"')
+      :gsub('r.kind == "rule" and #%("x"%):rep%(1 << 30%)', 'r.kind == "rule"'):gsub("return {} end", 'return "high" end')))
+    got = p:ingest()
+    assert.equal(0, got.code, got.err)
+    assert.same({ "1", "2", "3" }, p:ids(), "no document again")
+    local by = {}
+    for _, line in ipairs(p:lines("findings")) do
+      local id = line:match('"rule":{"id":"(%w+)"')
+      by[id] = (by[id] or 0) + 1
+    end
+    assert.same({ good = 3, level = 1, loops = 1, eats = 1 }, by)
+    assert.matches("^%s*id[^\n]*\n*$", run.defendis("state dead list " .. file).out)
+    assert.equal(0, (p:verify()))
+  end)
+
   it("bounds the functions of a declared map too", function()
     local p, got = ingested([[return normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt",
       map = { id = field "id", x = fn(function(r) while r.kind == "loops" do end return r.kind end) } }]], "good", "loops", "good")

@@ -108,6 +108,12 @@ function report.complain(summary, goes_on)
   for message, f in pairs(summary.faults) do
     io.stderr:write(("defendis: rule %s failed on %d records: %s\n"):format(f.rule, f.count, ui.plain(message)))
   end
+  local kept = 0
+  for _, n in pairs(summary.kept or {}) do kept = kept + n end
+  if kept > 0 then
+    io.stderr:write(("defendis: %d records that rules failed on are kept: see state dead list, mend the rules, then state dead retry\n")
+      :format(kept))
+  end
   if summary.dead > 0 then
     io.stderr:write(("defendis: %d records could not be used and are kept as dead letters\n"):format(summary.dead))
   end

@@ -7,6 +7,7 @@ local outbox = require "defendis.pipeline.outbox"
 local page_work = require "defendis.pipeline.page"
 
 local DAY_MS <const> = 86400000
+local RULE_LETTERS <const> = 1000 -- of each rule in a run: one that always fails must not fill the disk
 local PORTION <const> = 25 -- records between two visits of the store
 
 local commit = {}
@@ -26,7 +27,7 @@ function commit.new(store, sinks, set, since, limits)
   if past then out.label = function(doc) backfill.label(past, doc) end end
   return setmetatable({ past = past, store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
     out = out, fresh = {}, keys = {}, news = {}, watermarks = {}, steps = {},
-    since = since, counts = limits and limits.counts, totals = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {} } }, Commit)
+    since = since, counts = limits and limits.counts, totals = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {}, kept = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
@@ -130,6 +131,18 @@ function Commit:keep_dead(walk, page)
   return dead
 end
 
+-- Records that a rule failed on have their documents; what the rule had to say is lost unless they are kept.
+function Commit:keep_failed(walk, page)
+  local row, kept = walk.row, self.totals.kept
+  for _, f in ipairs(self.out.failed) do
+    local n = kept[f.rule] or 0
+    if n < RULE_LETTERS and self.store:add_dead{ dataset = row.dataset, input = row.input, from = row.from, origin = walk.origin,
+      reason = f.reason, where = "rule " .. f.rule, rule = f.rule, time_ms = core.sys.wall_ms(), raw = page:raw(f.index) } then
+      kept[f.rule] = n + 1
+    end
+  end
+end
+
 -- A finding that is known (its page came again after a crash elsewhere, its rule fired for the same records) is not sent twice.
 function Commit:keep_findings()
   local buffer, new = self.out.findings, {}
@@ -211,6 +224,7 @@ function Commit:page(walk, answer, after)
     if not ok then return nil, err end
     self:count(walk, answer, self:keep_dead(walk, answer.page))
     self:keep_faults()
+    self:keep_failed(walk, answer.page)
     after(walk.row)
     if walk.row.state == "closed" then self.store:pass_clear(walk.row) end
     ok, err = self.store:put_window(walk.row)
@@ -230,7 +244,7 @@ Commit.correlate = decide.correlate
 
 --- What was counted since the last run is told, and counts no more.
 function Commit:forget_counts()
-  self.totals, self.notices = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {} }, {}
+  self.totals, self.notices = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {}, kept = {} }, {}
   for name in pairs(self.set.counters) do self.set.counters[name] = 0 end
   if self.outbox then self.outbox:forget_counts() end
 end

@@ -91,11 +91,11 @@ function Pipeline:run()
   return run, not ok and fault or nil
 end
 
---- What came of a run: {windows, done, records, findings, late, late_by, problems, faults, dead, counters, sinks, notices}.
+--- What came of a run: {windows, done, records, findings, late, late_by, problems, faults, kept, dead, counters, sinks, notices}.
 function Pipeline:summary(run)
   local totals, box = self.commit.totals, self.commit.outbox
   return { windows = run.windows, done = run.done, records = run.records, findings = totals.findings,
-    late = totals.late, late_by = totals.late_by, problems = run.problems, faults = totals.faults, dead = totals.dead,
+    late = totals.late, late_by = totals.late_by, problems = run.problems, faults = totals.faults, kept = totals.kept, dead = totals.dead,
     counters = self.plan.set.counters, sinks = box and box:summary() or {}, notices = self.commit.notices }
 end
 

@@ -8,16 +8,16 @@ local fast_time, time_of = core.api.time, time.of
 local page_work = {}
 
 --- Empty results, to be reused from page to page, and label = function(document) or nil: documents (buffer of JSON
--- lines), found (findings), dead (arrays), faults (message -> {rule, count}), readers (by dataset: what rules read of records).
+-- lines), found (findings), dead, failed (records that a normalizer or a rule failed on), faults (message -> {rule, count}), readers (by dataset: what rules read of records).
 function page_work.new()
-  return { documents = json.buffer(), unlabelled = json.buffer(), findings = json.buffer(), found = {}, dead = {}, faults = {},
-    readers = {}, normalized = 0 }
+  return { documents = json.buffer(), unlabelled = json.buffer(), findings = json.buffer(), found = {}, dead = {}, failed = {},
+    faults = {}, readers = {}, normalized = 0 }
 end
 
 function page_work.clear(out)
   out.documents:reset()
   out.findings:reset()
-  out.found, out.dead, out.faults, out.normalized = {}, {}, {}, 0
+  out.found, out.dead, out.failed, out.faults, out.normalized = {}, {}, {}, {}, 0
 end
 
 --- What identifies a record: reads id and event time without building tables.
@@ -50,6 +50,15 @@ local function take_faults(out, faults)
   end
 end
 
+-- What the rules made of a record.
+local function collect(out, result, index)
+  for i = 1, #result.findings do out.found[#out.found + 1] = result.findings[i] end
+  local first = result.faults[1]
+  if not first then return end
+  take_faults(out, result.faults)
+  out.failed[#out.failed + 1] = { index = index, reason = first.message, rule = first.rule }
+end
+
 -- Moves the document in out.unlabelled, with its label, behind the others.
 local function relabel(out)
   local doc = assert(json.decode(out.unlabelled:text()))
@@ -72,7 +81,7 @@ end
 -- fresh: array of {index, id, time}, reused by the caller; first, last: which of them. Results are added to `out`.
 -- Returns their events in one list, as set:apply gives those of one record; it is good until the next call.
 function page_work.run(set, dataset, page, fresh, first, last, out)
-  local documents, meta, label, found, events = out.documents, {}, out.label, out.found, set:forget_events()
+  local documents, meta, label, events = out.documents, {}, out.label, set:forget_events()
   local program, looked = set:program(dataset)
   local hidden, reader = set.hidden and set.hidden[dataset], reader_of(out, set, dataset)
   for k = first, last do
@@ -95,11 +104,15 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
     else
       out.dead[#out.dead + 1] = { index = f.index, reason = err.message, where = err.rule }
     end
-    if result then
-      for i = 1, #result.findings do found[#found + 1] = result.findings[i] end
-      if result.faults[1] then take_faults(out, result.faults) end
-    end
+    if result then collect(out, result, f.index) end
   end
+  return events
+end
+
+--- As run for one record, without its document: fresh is {index, id, time}.
+function page_work.look(set, dataset, page, fresh, out)
+  local events = set:forget_events()
+  collect(out, set:look(dataset, page:read(fresh.index, reader_of(out, set, dataset)), fresh), fresh.index)
   return events
 end
 

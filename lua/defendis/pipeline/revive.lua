@@ -40,6 +40,22 @@ local function count(commit, row, what)
   end
 end
 
+-- A record that only rules failed on: its document is out already. Findings and events that are known change nothing.
+local function look_again(commit, letter, page, fields)
+  local out = commit.out
+  page_work.clear(out)
+  local _, id, time = page_work.identify(page, 1, "", fields)
+  local events = page_work.look(commit.set, letter.dataset, page, { index = 1, id = id, time = time }, out)
+  commit:keep_faults()
+  commit:add_events(events)
+  local ok, err = commit.store:flush_events()
+  if ok then ok, err = commit:keep_findings() end
+  if not ok then return nil, err end
+  local failed = out.failed[1]
+  if failed then return commit.store:keep_dead(letter.id, failed.reason, "rule " .. failed.rule) end
+  return commit.store:drop_dead(letter.id)
+end
+
 -- One letter, within a transaction. Returns true, or nil, err.
 local function try(commit, letter, row, page, fields)
   local store = commit.store
@@ -75,6 +91,7 @@ function revive.run(commit, fields)
     local ok, err = commit:transaction(function()
       if not row then return commit.store:keep_dead(id, letter.reason .. " (its window is forgotten)", letter.where) end
       if not page or page:len() ~= 1 then return commit.store:keep_dead(id, letter.reason, letter.where) end
+      if letter.where:find "^rule " then return look_again(commit, letter, page, fields[letter.dataset]) end
       return try(commit, letter, row, page, fields[letter.dataset])
     end)
     if not ok then return nil, err end

@@ -1,7 +1,8 @@
 -- dead.lua: the part of the store that keeps what could not be used: records that failed, and documents that a sink refused for good.
 -- Methods of defendis.store.
 --
--- letter: {id, dataset, input, from, to = days, reason, where = "id" or what failed, time_ms = when, raw = bytes, retry = boolean};
+-- letter: {id, dataset, input, from, to = days, reason, where = "id" or what failed ("rule ID": only that), time_ms = when, raw = bytes,
+-- retry = boolean};
 -- of a sink also {sink = name, doc = id and time as the outbox keeps them, raw = the document}; then dataset is the kind, and a finding
 -- has input "" and from 0.
 local core = require "defendis.core"
@@ -14,10 +15,11 @@ local SELECT = [[SELECT id, dataset, input, "from", "to", sink, reason, "where",
 local WITH_RAW = SELECT:format "raw"
 local WITHOUT_RAW = SELECT:format "length(raw)"
 
--- Keeps bytes that could not be used. letter.origin: first day of the window that was split into this one, or nil. -> true when new,
+-- Keeps bytes that could not be used. letter.origin: first day of the window that was split into this one, or nil; letter.rule: which rule failed, when that is all. -> true when new,
 -- false when this window has the same bytes (of a sink: the same document) already, or the one that was split, or nil, err.
 function dead:add_dead(letter)
-  local hash = letter.sink and core.hash.key16(letter.sink, letter.doc) or core.hash.key16(letter.raw)
+  local hash = letter.sink and core.hash.key16(letter.sink, letter.doc) or letter.rule and core.hash.key16("rules", letter.raw)
+    or core.hash.key16(letter.raw)
   return self.db:insert_new([[INSERT INTO dead(dataset, input, "from", "to", sink, doc, reason, "where", time_ms, raw, hash)
     SELECT ?1, ?2, ?3, ?4, ?5, CAST(?6 AS BLOB), ?7, ?8, ?9, CAST(?10 AS BLOB), CAST(?11 AS BLOB)
       WHERE NOT EXISTS (SELECT 1 FROM dead WHERE dataset = ?1 AND input = ?2 AND "from" >= ?12 AND "from" < ?3 AND hash = CAST(?11 AS BLOB))
