@@ -15,7 +15,8 @@ local SELECT = [[SELECT id, dataset, input, "from", "to", sink, reason, "where",
 local WITH_RAW = SELECT:format "raw"
 local WITHOUT_RAW = SELECT:format "length(raw)"
 
--- Keeps bytes that could not be used. letter.origin: first day of the window that was split into this one, or nil; letter.rule: which rule failed, when that is all. -> true when new,
+-- Keeps bytes that could not be used. letter.origin: first day of the window that was split into this one, or nil; letter.rule:
+-- which rule failed, when that is all. -> true when new,
 -- false when this window has the same bytes (of a sink: the same document) already, or the one that was split, or nil, err.
 function dead:add_dead(letter)
   local hash = letter.sink and core.hash.key16(letter.sink, letter.doc) or letter.rule and core.hash.key16("rules", letter.raw)
