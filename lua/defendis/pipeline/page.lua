@@ -8,7 +8,8 @@ local fast_time, time_of = core.api.time, time.of
 local page_work = {}
 
 --- Empty results, to be reused from page to page, and label = function(document) or nil: documents (buffer of JSON
--- lines), found (findings), dead, failed (records that a normalizer or a rule failed on), faults (message -> {rule, count}), readers (by dataset: what rules read of records).
+-- lines), found (findings), dead, failed (records that a normalizer or a rule failed on), faults (message -> {rule, count}),
+-- readers (by dataset: what rules read of records).
 function page_work.new()
   return { documents = json.buffer(), unlabelled = json.buffer(), findings = json.buffer(), found = {}, dead = {}, failed = {},
     faults = {}, readers = {}, normalized = 0 }
