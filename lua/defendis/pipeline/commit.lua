@@ -27,7 +27,8 @@ function commit.new(store, sinks, set, since, limits)
   if past then out.label = function(doc) backfill.label(past, doc) end end
   return setmetatable({ past = past, store = store, all = sinks, sinks = transactional, served = served, limits = limits, set = set,
     out = out, fresh = {}, keys = {}, news = {}, watermarks = {}, steps = {},
-    since = since, counts = limits and limits.counts, totals = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {}, kept = {} } }, Commit)
+    since = since, counts = limits and limits.counts,
+    totals = { late = 0, late_by = {}, findings = 0, dead = 0, faults = {}, kept = {} } }, Commit)
 end
 
 --- Opens the sinks where the last transaction left them. datasets: names. Returns true, or nil, err.
