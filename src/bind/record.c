@@ -160,14 +160,18 @@ static void push_object(reading *g, int number, df_json_ref at) {
   int count = s->count;
   lua_createtable(L, 0, count + 1); /* [t] */
   df_json_ref member = at + 1;
-  uint32_t n = count > 0 ? df_json_count(doc, at) : 0;
+  uint32_t n = df_json_count(doc, at), left = 0;
   for (uint32_t place = 0; place < n; place++, member = df_json_after(doc, member + 1)) {
     int k = find_member(s, doc, member, place);
-    if (k < 0) continue;
+    if (k < 0) {
+      left++;
+      continue;
+    }
     lua_rawgeti(L, g->strings, s->keys[k].string); /* [t, key] */
     push_field(g, &s->keys[k], member + 1);        /* [t, key, v] */
     lua_rawset(L, -3);                             /* [t] */
   }
+  if (left == 0) return; /* it is whole */
   lua_pushinteger(L, (lua_Integer)(at | (uint64_t)number << 24 | ((UINT64_C(1) << count) - 1) << 32)); /* [t, state] */
   lua_rawsetp(L, -2, &here);       /* [t] */
   lua_pushvalue(L, g->metatable);  /* [t, mt] */
