@@ -30,7 +30,7 @@ describe("the reference of helpers", function()
     for name, value in pairs(environment()) do
       if type(value) == "table" and value ~= core.json.null and not LUA[name] then
         for key in pairs(value) do seen[name .. "." .. key] = true end
-      elseif _G[name] ~= value and not LUA[name] and not MAP[name] then
+      elseif _G[name] ~= value and name ~= "next" and not LUA[name] and not MAP[name] then
         seen[name] = true
       end
     end
