@@ -34,10 +34,10 @@ local function document_id(letter)
   return letter.doc and cursor.item({ kind = letter.dataset, ids = letter.doc }, 0).id or nil
 end
 
--- The bytes of a letter as they may be shown: of a record as JSON, masked; of a document, which is masked already, or with --reveal, as
+-- The bytes of a letter as they may be shown: of a record as JSON, masked; of what is masked already, or with --reveal, as
 -- they are. nil when they are no JSON: nobody can tell then what in them is sensitive.
 local function shown(letter, args, options)
-  if args.reveal or letter.sink then return letter.raw end
+  if args.reveal or letter.sink or letter.where:find "^rule " then return letter.raw end
   return sensitive.masked(letter.raw, sensitive.list_of(letter.dataset, options))
 end
 

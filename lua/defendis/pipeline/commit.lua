@@ -132,13 +132,16 @@ function Commit:keep_dead(walk, page)
   return dead
 end
 
--- Records that a rule failed on have their documents; what the rule had to say is lost unless they are kept.
+-- Records that a rule failed on have their documents; what the rule had to say is lost unless they are kept, as rules may see them: with
+-- HMACs for what is sensitive.
 function Commit:keep_failed(walk, page)
   local row, kept = walk.row, self.totals.kept
+  local hidden = self.set.hidden and self.set.hidden[row.dataset]
   for _, f in ipairs(self.out.failed) do
     local n = kept[f.rule] or 0
-    if n < RULE_LETTERS and self.store:add_dead{ dataset = row.dataset, input = row.input, from = row.from, origin = walk.origin,
-      reason = f.reason, where = "rule " .. f.rule, rule = f.rule, time_ms = core.sys.wall_ms(), raw = page:raw(f.index) } then
+    local raw = n < RULE_LETTERS and core.json.encode(page:record(f.index, hidden), { sort_keys = true })
+    if raw and self.store:add_dead{ dataset = row.dataset, input = row.input, from = row.from, origin = walk.origin,
+      reason = f.reason, where = "rule " .. f.rule, rule = f.rule, time_ms = core.sys.wall_ms(), raw = raw } then
       kept[f.rule] = n + 1
     end
   end

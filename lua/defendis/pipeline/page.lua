@@ -110,10 +110,10 @@ function page_work.run(set, dataset, page, fresh, first, last, out)
   return events
 end
 
---- As run for one record, without its document: fresh is {index, id, time}.
-function page_work.look(set, dataset, page, fresh, out)
+--- As run for one record (a table), without its document. meta: {id, time}.
+function page_work.look(set, dataset, record, meta, out)
   local events = set:forget_events()
-  collect(out, set:look(dataset, page:read(fresh.index, reader_of(out, set, dataset)), fresh), fresh.index)
+  collect(out, set:look(dataset, record, meta), 1)
   return events
 end
 
