@@ -86,6 +86,7 @@ local function from_finding(a, doc, host)
   a.from, a.to = ms(window.from) or ms(first.time), ms(window.to) or ms(last.time)
   a.total, a.count = ms(doc.evidence_total) or math.max(1, #evidence), ms(doc.count)
   a.group, a.evidence = clean.copy(host, sub(doc.group)), evidence_of(evidence, host)
+  a.context = type(doc.context) == "table" and clean.copy(host, doc.context) or nil
   for _, value in pairs(sub(a.group)) do
     for _, v in ipairs(type(value) == "table" and value or { value }) do
       local kind = type(v) == "string" and kind_of(v)
@@ -129,7 +130,7 @@ function alert.of(doc, host)
     if a[kind] then observe(a, kind, a[kind]) end
   end
   table.sort(a.observables, function(x, y) return (x.kind .. "\0" .. x.value) < (y.kind .. "\0" .. y.value) end)
-  a.title = a.title or a.rule.id and "Finding of the rule " .. a.rule.id or "Finding " .. a.id
+  a.title = a.title and clean.text(a.title) or a.rule.id and "Finding of the rule " .. a.rule.id or "Finding " .. a.id
   a.time = a.time or host.now
   a.from = math.min(a.from or a.time, a.to or a.time)
   a.to = a.to or math.max(a.from, a.time)
