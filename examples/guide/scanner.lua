@@ -3,9 +3,9 @@ return filter{
   id = "guide.scanner",
   title = "The account of our own scanner",
   rules = { "guide.stealer", "guide.admin" },
-  match = { email = "felix.keller@acme.example" },
+  match = function(record) return get(record, "email") ~= nil and email.canonical(record.email) == "felix.keller@acme.example" end,
   tests = {
-    { name = "the scanner", match = true, record = { email = "felix.keller@acme.example" } },
+    { name = "the scanner", match = true, record = { email = "Felix.Keller@acme.example" } },
     { name = "somebody else", match = false, record = { email = "eve@acme.example" } },
   },
 }
