@@ -15,8 +15,8 @@ local function apply(set, record) return set:apply("d", record or {}, { id = "1"
 describe("title_for and context of a rule", function()
   it("make title and context of its finding, whose id stays", function()
     local plain = apply(rule "").findings[1]
-    local f = apply(rule 'title_for = function(r) return "T of " .. r.who end, context = function(r) return { who = r.who, n = { 1, 2 } } end',
-      { who = "eve" }).findings[1]
+    local f = apply(rule [[title_for = function(r) return "T of " .. r.who end,
+      context = function(r) return { who = r.who, n = { 1, 2 } } end]], { who = "eve" }).findings[1]
     assert.same({ "T of eve", { who = "eve", n = { 1, 2 } }, plain.id, "T" }, { f.title, f.context, f.id, f.rule.title })
     assert.same({ "T", nil }, { plain.title, plain.context })
   end)
@@ -48,9 +48,20 @@ describe("title_for and context of a rule", function()
 
   it("hold on to nothing of the record, and have half a character as every document has it", function()
     local record = { list = { 1 } }
-    local f = apply(rule 'context = function(r) return { list = r.list } end, title_for = function() return "a\\xc3" end', record).findings[1]
+    local set = rule 'context = function(r) return { list = r.list } end, title_for = function() return "a\\xc3" end'
+    local f = apply(set, record).findings[1]
     record.list[1] = 2
     assert.same({ { list = { 1 } }, core.json.decode(core.json.encode{ "a\xc3" })[1] }, { f.context, f.title })
+  end)
+
+  it("have of a secret its HMAC and mask only", function()
+    local set = load([[return rule{ id = "r", title = "T", level = "low", dataset = "dataleaks.credentials", match = { email = "e" },
+      context = function(r) return { secret = r.password, whole = r } end,
+      title_for = function(r) return "T " .. tostring(r.password) end }]])
+    local record = set.host.example("dataleaks.credentials", { email = "e", password = "Hunter2!" })
+    local f = set:apply("dataleaks.credentials", record, { id = "1" }).findings[1]
+    assert.same({ "T [password]", "[password]", "[password]" }, { f.title, f.context.secret.mask, f.context.whole.password.mask })
+    assert.is_nil(core.json.encode(f):find "Hunter2")
   end)
 
   it("go with the event of a rule that suppresses, whose finding is made later", function()
@@ -107,7 +118,9 @@ correlation{ id = "c", title = "C", level = "low", type = "event_count", rules =
   it("leave the correlation's own and are a fault when they fail", function()
     local f, faults = run "level_for = function(f) return 'hihg' end, title_for = function(f)\n return f.x.y end"
     assert.same({ "low", "C" }, { f.level, f.title })
-    assert.same({ { rule = "c", message = "a.lua:4: level_for returned hihg, not a level" }, { rule = "c",
-      message = [[a.lua:5: attempt to index a nil value (field 'x'): "x" is missing or null; get(record, "path") gives nil then]] } }, faults)
+    assert.same({ { rule = "c", message = "a.lua:4: level_for returned hihg, not a level" },
+      { rule = "c", message = [[a.lua:5: attempt to index a nil value (field 'x'): "x" is missing or null; ]]
+        .. [[get(record, "path") gives nil then]] },
+    }, faults)
   end)
 end)
