@@ -130,7 +130,7 @@ function alert.of(doc, host)
     if a[kind] then observe(a, kind, a[kind]) end
   end
   table.sort(a.observables, function(x, y) return (x.kind .. "\0" .. x.value) < (y.kind .. "\0" .. y.value) end)
-  a.title = a.title and clean.text(a.title) or a.rule.id and "Finding of the rule " .. a.rule.id or "Finding " .. a.id
+  a.title = a.title or a.rule.id and "Finding of the rule " .. a.rule.id or "Finding " .. a.id
   a.time = a.time or host.now
   a.from = math.min(a.from or a.time, a.to or a.time)
   a.to = a.to or math.max(a.from, a.time)
