@@ -99,7 +99,7 @@ describe("defendis help", function()
     assert.matches("\nsuppress .*%(span such as \"24h\"; default \"24h\"%)\n$", got)
     assert.is_nil(got:find("level_for", 1, true))
     assert.equal("rule", cjson.decode(run.defendis("help rule --json").out).name)
-    assert.same({ "rule", 8 }, { cjson.decode(run.defendis("help --json").out)[1], #cjson.decode(run.defendis("help --json").out) })
+    assert.same({ "rule", 9 }, { cjson.decode(run.defendis("help --json").out)[1], #cjson.decode(run.defendis("help --json").out) })
   end)
 
   it("knows the nearest topic", function()

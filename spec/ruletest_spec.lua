@@ -71,6 +71,32 @@ describe("ruletest.run", function()
       raises = "rules/1.lua:2: attempt to index a boolean value (field 'hit')" }, got)
   end)
 
+  it("holds title and context of a finding against what is expected, of a correlation that of its first", function()
+    local got = outcomes([[return rule{ id = "r", title = "R", level = "low", dataset = "d", match = function(r) return r.hit end,
+      title_for = function(r) return r.title end, context = function(r) return r.c end, tests = {
+      { name = "title", record = { hit = 1, title = "x" }, match = true, title = "x" },
+      { name = "own title", record = { hit = 1 }, match = true, title = "R" },
+      { name = "wrong title", record = { hit = 1, title = "x" }, match = true, title = "y" },
+      { name = "context", record = { hit = 1, c = { a = 1, b = 2 } }, match = true, context = { a = 1 } },
+      { name = "wrong context", record = { hit = 1, c = { a = 1 } }, match = true, context = { a = 2, z = 3 } },
+      { name = "no context", record = { hit = 1 }, match = true, context = { a = 2 } },
+      { name = "fault", record = { hit = 1, title = {} }, match = true, title = "R" },
+      { name = "no", record = {}, match = false } } }]], NORMALIZER:format '{ name = "n", input = {}, expect = {} }',
+      CORRELATION:gsub("level = \"high\"", [[level = "high", level_for = function(f) return f.count > 2 and "critical" or nil end,
+      title_for = function(f) if f.count > 2 then error "x" end return "n" .. f.count end, context = function(f) return { f.count } end]])
+      :format[[{ name = "good", findings = 1, level = "high", title = "n2", context = { 2 },
+        events = { { hit = 1, at = 1 }, { hit = 1, at = 2 } } },
+      { name = "bad level", findings = 1, level = "low", events = { { hit = 1, at = 1 }, { hit = 1, at = 2 } } },
+      { name = "bad", findings = 1, title = "n3", context = { 3 }, events = { { hit = 1, at = 1 }, { hit = 1, at = 2 } } },
+      { name = "none", findings = 0, title = "n2", events = {} }]])
+    assert.same({ title = true, ["own title"] = true, ["wrong title"] = 'title: expected "y", got "x"', context = true,
+      ["wrong context"] = "context.a: expected 2, got 1\ncontext.z: expected 3, got nil",
+      ["no context"] = "context: expected a table, got nil",
+      fault = "rules/1.lua:2: title_for returned table, not a text", no = true, n = true, good = true,
+      ["bad level"] = "level: expected low, got high", bad = 'context[1]: expected 3, got 2\ntitle: expected "n3", got "n2"',
+      none = 'title: expected "n2", got nil', ["has tests"] = nil }, got)
+  end)
+
   it("runs the events of a correlation in any order through rules and normalizer", function()
     local got = outcomes(NORMALIZER:format '{ name = "n", input = {}, expect = {} }', RULE:format(BOTH),
       CORRELATION:format[[

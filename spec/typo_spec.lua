@@ -13,6 +13,7 @@ local RULE = 'return rule{ id = "r", title = "t", level = "low", dataset = "d", 
 local CORRELATION = [[return { rule{ id = "one", title = "t", level = "low", dataset = "d", match = function() end },
   correlation{ id = "c", title = "t", type = "event_count", rules = { "one" }, group_by = {}, timespan = "1h", level = "low",
 %s } }]]
+local FILTER = 'return filter{ id = "f", title = "t", rules = { "any" }, dataset = "d", match = function() end,\n\n%s }'
 local NORMALIZER = 'return normalizer{ id = "n", dataset = "d", map = function(r) return r end,\n\n%s }'
 local MAP = 'return normalizer{ id = "n", dataset = "d", time = "at", target = "ocsf:2004", map = {\n\n%s } }'
 local RULES = {
@@ -20,6 +21,7 @@ local RULES = {
   correlation = CORRELATION, condition = CORRELATION:format "condition = {\n%s }":gsub("low\",\n", 'low", '),
   ["a correlation's test"] = CORRELATION:format 'condition = { gte = 1 }, tests = { {\n%s } }':gsub("low\",\n", 'low", '),
   normalizer = NORMALIZER, ["a normalizer's test"] = NORMALIZER:format 'tests = { {\n%s } }':gsub("\n\n", "\n"),
+  filter = FILTER, ["a filter's test"] = FILTER:format 'tests = { {\n%s } }':gsub("\n\n", "\n"),
   logsource = "return logsource{ dataset = 'd',\n\n%s }",
 }
 local PIPELINE = 'return pipeline{ scope = "watchlists", datasets = { "exposure" }, since = "2026-01-01", store = "s",\n\n%s }'
@@ -76,7 +78,7 @@ describe("a misspelt key", function()
     return tried
   end
 
-  it("of rule, correlation, condition, normalizer, logsource or one of their tests", function()
+  it("of rule, correlation, condition, filter, normalizer, logsource or one of their tests", function()
     assert.is_true(try(RULES, of_rules) > 80)
   end)
 

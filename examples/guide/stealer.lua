@@ -14,11 +14,16 @@ return rule{
     if vip:has(record.email) then return "critical" end
     if get(record, "severity") == "critical" then return "high" end
   end,
+  title_for = function(record) return "Password of " .. record.email .. " in a stealer log" end,
+  context = function(record)
+    return { service = get(record, "source.name"), machine = get(record, "infectedMachine.hostname"), secret = get(record, "password") }
+  end,
   dedup = function(record) return email.canonical(record.email) end,
   suppress = "24h", -- lint: ignore short-suppress
   tests = {
-    { name = "a stealer log", match = true, level = "low",
-      record = { email = "eve@acme.example", severity = "medium", source = { type = "stealer" } } },
+    { name = "a stealer log", match = true, level = "low", title = "Password of eve@acme.example in a stealer log",
+      context = { service = "VPN" },
+      record = { email = "eve@acme.example", severity = "medium", source = { type = "stealer", name = "VPN" } } },
     { name = "a critical one", match = true, level = "high",
       record = { email = "eve@acme.example", severity = "critical", source = { type = "stealer" } } },
     { name = "somebody on the list, in capitals", match = true, level = "critical",

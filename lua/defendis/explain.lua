@@ -43,14 +43,12 @@ end
 local function level_reason(def, level)
   if not def then return "its rule is not in the rule files: name the pipeline file, or --rules" end
   local own = def.options.level
-  if def.kind == "correlation" then
-    return own == level and "the correlation's level" or ("the correlation's level was so then; it is %s now"):format(own)
-  end
+  local kind = def.kind
   if not def.options.level_for then
-    return own == level and "the rule's level" or ("the rule's level was so then; it is %s now"):format(own)
+    return own == level and ("the %s's level"):format(kind) or ("the %s's level was so then; it is %s now"):format(kind, own)
   end
-  return own == level and "the rule's level; level_for chose no other, or the same"
-    or ("level_for chose it; the rule's own level is %s"):format(own)
+  return own == level and ("the %s's level; level_for chose no other, or the same"):format(kind)
+    or ("level_for chose it; the %s's own level is %s"):format(kind, own)
 end
 
 --- Why a finding is there. id: of the finding, or how it begins; set: the rules, or nil. Returns {finding = document, rule = {id, title,

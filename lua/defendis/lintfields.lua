@@ -75,7 +75,7 @@ local function parameters(def, into, f, name, seen)
   for line = info.linedefined, info.lastlinedefined do
     into[line] = into[line] or {}
     into[line][first] = into[line][first] or {}
-    into[line][first][def.options.dataset] = true
+    for dataset in pairs(def.datasets or { [def.options.dataset] = true }) do into[line][first][dataset] = true end
   end
   for i = 1, 255 do
     local upvalue, value = debug.getupvalue(f, i)
@@ -119,7 +119,7 @@ function lintfields.reads(text, defs)
   for _, def in ipairs(defs) do
     local o = def.options
     if o.dataset then all[o.dataset] = true end
-    for _, key in ipairs{ "match", "level_for", "dedup", "map" } do
+    for _, key in ipairs(def.kind ~= "correlation" and { "match", "level_for", "title_for", "context", "dedup", "map" } or {}) do
       if type(o[key]) == "function" then parameters(def, names, o[key], nil, {}) end
     end
   end

@@ -16,6 +16,7 @@ local lintrules = {}
 lintrules.NAMES = {
   ["load"] = "error", ["duplicate-id"] = "error", ["unknown-field"] = "warning", ["unknown-dataset"] = "warning",
   ["slow-pattern"] = "warning", ["unused-rule"] = "warning", ["short-suppress"] = "warning", ["missing-test"] = "warning",
+  ["unused-filter"] = "warning",
   ["bad-tag"] = "warning", ["bad-date"] = "warning", ["bad-ignore"] = "warning", ["secret-text"] = "warning", ["unknown-value"] = "warning",
   ["left-out"] = "info", ["missing-description"] = "info",
   ["missing-author"] = "info", ["missing-date"] = "info", ["missing-tag"] = "info",
@@ -127,7 +128,7 @@ local function lint_metadata(def, say)
         near or "initial-access")
     end
   end
-  if not attack then say("missing-tag", def.line, "%s has no ATT&CK tag such as attack.t1078", o.title) end
+  if not attack and def.kind ~= "filter" then say("missing-tag", def.line, "%s has no ATT&CK tag such as attack.t1078", o.title) end
 end
 
 -- Fields that a definition names as data.
@@ -179,6 +180,7 @@ local function lint_map(def, known, tokens, say)
 end
 
 local function lint_use(def, set, say)
+  if def.targets == 0 then say("unused-filter", line_of(def, "rules"), "%s is in front of no rule", def.options.title) end
   local item = set.by_id[def.id]
   if def.kind ~= "rule" then return end
   if #item.members == 0 and (def.options.generate == false or not item.alerts) then
@@ -240,6 +242,13 @@ function lintrules.run(sources, set, known)
       end
     end
     local is_sigma = source.name:find "%.ya?ml$"
+    for _, def in ipairs(set.filters) do
+      if def.file == source.name and def.sigma then lint_use(def, set, say) end
+      if def.file == source.name and not def.sigma then
+        defs[#defs + 1] = def
+        lint_definition(def, set, known, say)
+      end
+    end
     for _, list in ipairs(is_sigma and { defs, set.filters } or {}) do
       for _, def in ipairs(list) do
         local hidden = def.file == source.name and def.reads and def.options.dataset and set.host.hidden(def.options.dataset)

@@ -7,6 +7,7 @@ local correlation = require "defendis.rules.correlation"
 local document = require "defendis.sigma.document"
 local expressions = require "defendis.normalize.expressions"
 local file = require "defendis.pipeline.file"
+local filter = require "defendis.rules.filter"
 local helpers = require "defendis.helpers.reference"
 local normalizer = require "defendis.normalize.normalizer"
 local posting = require "defendis.posting"
@@ -86,6 +87,7 @@ function reference.topics()
   return {
     { name = "rule", title = "rule{...}: looks at one record", rows = add({}, rule.SPEC, "") },
     { name = "correlation", title = "correlation{...}: counts the records of rules", rows = add({}, correlation.SPEC, "") },
+    { name = "filter", title = "filter{...}: takes records away from rules that stand elsewhere", rows = add({}, filter.SPEC, "") },
     { name = "normalizer", title = "normalizer{...}: makes a document of a record", rows = add({}, normalizer.SPEC, "") },
     { name = "map", title = "Expressions of a declarative map",
       text = 'x is a path such as "a.b" or another expression. What has no value is left out.',

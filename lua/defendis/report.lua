@@ -99,7 +99,8 @@ function report.summary(findings)
     local doc = assert(core.json.decode(f.doc))
     local r = by[f.rule]
     if not r then
-      r = { rule = f.rule, title = doc.title, type = doc.type, total = 0, worst = f.level, levels = {}, days = {}, documents = {} }
+      r = { rule = f.rule, title = doc.rule and doc.rule.title or doc.title,
+        type = doc.type, total = 0, worst = f.level, levels = {}, days = {}, documents = {} }
       by[f.rule], out[#out + 1] = r, r
     end
     r.total, r.levels[f.level] = r.total + 1, (r.levels[f.level] or 0) + 1

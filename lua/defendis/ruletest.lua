@@ -7,16 +7,19 @@
 --
 -- normalizer   input -> expect: every field of `expect` is in the document with that value, lists are compared whole;
 --              null stands for null or not there
--- rule         record -> match (and level)
+-- rule         record -> match (and level, title, context of its finding; of context the fields that are named)
+-- filter       record -> match: whether it is taken away
 -- correlation  events, in any order: each goes through the rules that the correlation names, with id and time read by
 --              its dataset's normalizer (a record without an id gets its place as one). Over several datasets an
 --              event says which: { dataset = "...", record = {...} }. `findings` is how many come out when all time has
---              passed, or by `until = "2026-01-31T12:00:00Z"`; `since` is where the pipeline begins.
+--              passed, or by `until = "2026-01-31T12:00:00Z"`; `since` is where the pipeline begins; level, title, context: of the first.
 -- A rule or correlation without a positive and a negative test, or a normalizer without a test, fails as well; of Sigma files only
 -- those that have tests.
 local check = require "defendis.check"
 local fault = require "defendis.rules.fault"
 local declared = require "defendis.normalize.map"
+local dynamic = require "defendis.rules.dynamic"
+local filters = require "defendis.rules.filters"
 local junit = require "defendis.junit"
 local memory = require "defendis.rules.memory"
 local times = require "defendis.time"
@@ -66,23 +69,37 @@ function kinds.normalizer(set, def, test)
   if #lines > 0 then return table.concat(lines, "\n") end
 end
 
--- The record matches, or not, with the level that is expected.
+-- What of a finding { level, title, context } is not as a test expects it, or nil.
+local function unlike(set, test, got)
+  if test.level and test.level ~= got.level then return ("level: expected %s, got %s"):format(test.level, tostring(got.level)) end
+  local want, have = { title = test.title, context = test.context }, { title = got.title, context = got.context }
+  local lines = difference(want, have, "", set.host.null, {})
+  if #lines > 0 then return table.concat(lines, "\n") end
+end
+
+-- The record is taken away, or not.
+function kinds.filter(set, def, test)
+  local compiled = def.compiled
+  local ok, hit = set.call(compiled.takes, example(set, compiled.dataset or next(def.datasets), test.record))
+  if not ok then return fault.text(hit, compiled.where) end
+  if (hit and true or false) ~= test.match then
+    return ("match: expected %s, got %s"):format(tostring(test.match), tostring(hit and true or false))
+  end
+end
+
+-- The record matches, or not, with the level, title and context that are expected.
 function kinds.rule(set, def, test)
   local rule = def.compiled
   local record = example(set, rule.dataset, test.record)
   local ok, hit = set.call(rule.match, record)
   if not ok then return fault.text(hit, rule.where) end
-  if (hit and true or false) ~= test.match then
-    return ("match: expected %s, got %s"):format(tostring(test.match), tostring(hit and true or false))
-  end
-  if not test.level then return end
-  local level = rule.level
-  if rule.level_for then
-    ok, level = set.call(rule.level_for, record)
-    if not ok then return fault.text(level, rule.level_where) end
-    level = level or rule.level
-  end
-  if level ~= test.level then return ("level: expected %s, got %s"):format(test.level, tostring(level)) end
+  hit = hit and not filters.take(set, rule, record, {}) or false
+  if hit ~= test.match then return ("match: expected %s, got %s"):format(tostring(test.match), tostring(hit)) end
+  if not (test.level or test.title or test.context) then return end
+  local faults = {}
+  local level, title, context = dynamic.choose(set, rule, record, faults)
+  if faults[1] then return faults[1].message end
+  return unlike(set, test, { level = level, title = title or rule.title, context = context })
 end
 
 -- Everything that a correlation stands on: ids of rules and correlations, datasets.
@@ -145,8 +162,13 @@ function kinds.correlation(set, def, test)
   local events
   events, problem = events_of(set, reach(def.compiled, { ids = {}, datasets = {}, count = 0 }), test)
   if not events then return problem end
-  local count = #memory.run(set, events, { from = origin, cuts = { to }, origin = origin })[def.id]
+  local found, faults = memory.run(set, events, { from = origin, cuts = { to }, origin = origin })
+  for _, f in ipairs(faults) do
+    if f.rule == def.id then return f.message end
+  end
+  local count = #found[def.id]
   if count ~= test.findings then return ("findings: expected %d, got %d"):format(test.findings, count) end
+  return unlike(set, test, found[def.id][1] or {})
 end
 
 --- What kinds of test a definition lacks, or nil.
@@ -184,7 +206,9 @@ function ruletest.run(set, options)
     local outcome = message and "failed" or "passed"
     report[outcome] = report[outcome] + 1
   end
-  for _, def in ipairs(set.definitions) do
+  local defs = table.move(set.definitions, 1, #set.definitions, 1, {})
+  for _, def in ipairs(set.filters) do defs[#defs + 1] = not def.sigma and def or nil end
+  for _, def in ipairs(defs) do
     local whole = selected(filter, def.file, def.id, def.options.title, def.options.name)
     for _, test in ipairs(def.options.tests or {}) do
       if whole or selected(filter, test.name) then record(def, test.name, kinds[def.kind](set, def, test)) end

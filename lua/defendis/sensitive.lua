@@ -16,7 +16,7 @@ sensitive.SPEC = {
   cards = check.field(check.list(check.text), "the same, for card numbers"),
   bare = check.field(check.list(check.text), "the same, for what can have few values, such as CVVs: no HMAC of it is told"),
   clear = check.field(check.list(check.text), "fields of the catalog that are not sensitive here"),
-  grants = check.field(check.list(check.text), "ids of rules and normalizers that may reveal"),
+  grants = check.field(check.list(check.text), "ids of rules, filters and normalizers that may reveal"),
   scan = check.field(check.boolean, "mask card numbers within other texts", false),
 }
 

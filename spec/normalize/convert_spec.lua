@@ -16,6 +16,9 @@ local CORRELATION = [[{"id":"f-1","rule":{"id":"r-1","title":"Three services","v
 local MATCH = [[{"id":"f-2","rule":{"id":"r-2"},"type":"match","title":"Password","level":"high","tags":[],"time":1767607200000,
   "group":{"dedup":["eve@acme.example","203.0.113.9","https://u:S3cret!@vpn.acme.example/?token=S3cret!","acme.example"]},
   "evidence":[{"id":"c-1","time":1767607200000,"dataset":"dataleaks.credentials"}],"evidence_total":1}]]
+local CONTEXT = [[{"id":"f-4","rule":{"id":"r-4","title":"T"},"type":"match","title":"Card 4111 1111 1111 1111\\nof | eve","level":"low",
+  "time":1767607200000,"context":{"seen":"eve","n":[1,{"a":null}],"password":{"hmac":"S3cret!","mask":"S3cret!"},"class_uid":1,
+  "note":"4111 1111 1111 1111"},"evidence":[{"id":"c-1","time":1767607200000}],"evidence_total":1}]]
 local BARE = [[{"id":"f-3","rule":{}}]]
 local DOCUMENT = [[{"class_uid":2006,"class_name":"Data Security Finding","category_uid":2,"activity_id":1,"type_uid":200601,
   "severity_id":4,
@@ -40,12 +43,20 @@ local function text_of(out) return type(out) == "string" and out or HOST.encode(
 describe("convert", function()
   it("writes every dialect from every kind of document, and each passes its target", function()
     for _, dialect in ipairs(convert.DIALECTS) do
-      for _, text in ipairs{ CORRELATION, MATCH, BARE, DOCUMENT, POST } do
+      for _, text in ipairs{ CORRELATION, MATCH, CONTEXT, BARE, DOCUMENT, POST } do
         local out = text_of(made(dialect, text))
         assert.is_nil(out:find "S3cret", dialect)
         assert.is_nil(out:find "4111 1111", dialect)
       end
     end
+  end)
+
+  it("hands the context of a finding on where a document has a place for what is ours", function()
+    for dialect, place in pairs{ ecs = "defendis", cim = "defendis", ocsf = "unmapped", asim = "AdditionalFields" } do
+      local context = made(dialect, CONTEXT)[place].context
+      assert.same({ "eve", 1, "[card number]", nil }, { context.seen, context.n[1], context.note, context.password }, dialect)
+    end
+    assert.matches('"context":{[^}]*"seen":"eve"', made("xsoar", CONTEXT).rawJSON)
   end)
 
   it("writes nothing in the place of what is not there, whatever is missing, null or of another type", function()

@@ -145,6 +145,26 @@ return {
     assert.equal(0, (p:verify()))
   end)
 
+  it("has title and context in findings, also in those of suppressing rules and correlations, and counts faults of both", function()
+    local p, got = ingested([[return {
+      normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt", map = function(r) return r end },
+      rule{ id = "quiet", title = "q", level = "low", dataset = "dataleaks.credentials", suppress = "1h", generate = true,
+        match = function(r) return true end, title_for = function(r) return "Q " .. r.kind end,
+        context = function(r) return { kind = r.kind } end },
+      correlation{ id = "both", title = "B", level = "low", type = "event_count", rules = { "quiet" }, group_by = {}, timespan = "1h",
+        condition = { gte = 2 }, title_for = function(f) return "B " .. f.count end, context = function() while true do end end },
+      filter{ id = "never", title = "N", rules = { "quiet" }, match = function(r) return r.kind == "bad" and r.x.y end },
+    }]], "good", "bad")
+    assert.equal(1, got.code, got.err)
+    assert.matches("rule both failed on 1 records: [^\n]*rules.lua:7: over its budget", got.err)
+    assert.matches("rule never failed on 1 records: [^\n]*rules.lua:8: attempt to index", got.err)
+    local found = table.concat(p:lines "findings", "\n")
+    assert.matches('"context":{"kind":"good"}[^\n]*"title":"Q good"', found)
+    assert.matches('"title":"B 2"', found)
+    assert.equal(2, #p:lines "findings")
+    assert.equal(0, (p:verify()))
+  end)
+
   it("bounds the functions of a declared map too", function()
     local p, got = ingested([[return normalizer{ id = "n", dataset = "dataleaks.credentials", time = "leakedAt",
       map = { id = field "id", x = fn(function(r) while r.kind == "loops" do end return r.kind end) } }]], "good", "loops", "good")

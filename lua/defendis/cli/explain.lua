@@ -1,4 +1,5 @@
 -- explain.lua: `defendis explain FINDING` and `explain --why-not RULE KEY`: why a finding is there, and why none is.
+local core = require "defendis.core"
 local check = require "defendis.check"
 local common = require "defendis.cli.common"
 local explain = require "defendis.explain"
@@ -74,11 +75,13 @@ local function show_finding(why)
   local f = why.finding
   row("finding", f.id)
   show_rule(why.rule)
+  row("title", f.title ~= why.rule.title and f.title)
   row("level", ("%s: %s"):format(f.level, why.reason))
   row("time", f.time and time.format(f.time) or "none")
   row("window", f.window and ("%s .. %s"):format(time.format(f.window.from), time.format(f.window.to)))
   row("count", f.count and tostring(f.count))
   row("group", group_text(f.group))
+  row("context", f.context and core.json.encode(f.context, { sort_keys = true }))
   local total, shown = f.evidence_total, #why.evidence
   print(("\n%d record%s%s"):format(total, total == 1 and "" or "s", total > shown and (", the first %d:"):format(shown) or ":"))
   local rows = {}

@@ -51,7 +51,8 @@ local function inspect(sources)
   if #errors > 0 then return found, by_name, errors end
   local set, err = rules.load(sources, host)
   if not set then return found, by_name, { err } end
-  found = set.filters
+  found = {}
+  for _, def in ipairs(set.filters) do found[#found + 1] = def.sigma and def or nil end
   for _, def in ipairs(set.definitions) do
     by_name[def.id], by_name[def.options.name or def.id] = def, def
     if def.sigma then table.insert(found, def) end

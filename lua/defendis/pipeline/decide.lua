@@ -8,8 +8,9 @@ local decide = {}
 
 -- Decides one group; what it means for outer correlations is kept for them. known: its state; keep: takes its new one.
 local function decide_group(self, c, group, events, from, to, known, keep)
-  local findings, state, time, handed = self.set:evaluate(c.key, group, events, from, known, to, self.since)
+  local findings, state, time, handed, faults = self.set:evaluate(c.key, group, events, from, known, to, self.since)
   if c.alerts then table.move(findings, 1, #findings, #self.out.found + 1, self.out.found) end
+  page_work.take_faults(self.out, faults)
   if handed.n > 0 then self:add_events(handed) end
   if state and state ~= known then keep(state, time) end
 end
@@ -56,6 +57,7 @@ function decide.correlate(self, c, to)
       local kept, problem = decide_groups(self, c, day, upto)
       if kept then kept, problem = self:keep_findings() end
       if not kept then return nil, problem end
+      self:keep_faults()
       local events = self.store:count_events(c.key, day, upto)
       if events > EVENTS then
         step = math.max(DAY_MS, step // DAY_MS // 2 * DAY_MS)

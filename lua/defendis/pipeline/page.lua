@@ -43,7 +43,8 @@ function page_work.identify(page, i, source, fields)
   return core.hash.key16(source, id), id, raw and (fast_time(raw) or time_of(raw)) or nil
 end
 
-local function take_faults(out, faults)
+--- Counts faults by what they say.
+function page_work.take_faults(out, faults)
   for i = 1, #faults do
     local f = faults[i]
     local known = out.faults[f.message]
@@ -56,7 +57,7 @@ local function collect(out, result, index)
   for i = 1, #result.findings do out.found[#out.found + 1] = result.findings[i] end
   local first = result.faults[1]
   if not first then return end
-  take_faults(out, result.faults)
+  page_work.take_faults(out, result.faults)
   out.failed[#out.failed + 1] = { index = index, reason = first.message, rule = first.rule }
 end
 

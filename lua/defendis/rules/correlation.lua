@@ -8,6 +8,7 @@
 -- `not`), "absence". What cannot be decided faithfully is refused, never approximated.
 local check = require "defendis.check"
 local condition = require "defendis.rules.condition"
+local dynamic = require "defendis.rules.dynamic"
 local expression = require "defendis.rules.expression"
 local fields = require "defendis.normalize.fields"
 local time = require "defendis.time"
@@ -100,9 +101,11 @@ correlation.SPEC = {
     findings = check.required(check.count, "how many findings are to come out"),
     since = check.field(check.text, "when the pipeline begins, for absence"),
     ["until"] = check.field(check.text, "when to look (when all has passed)"),
+    level = dynamic.TEST.level, title = dynamic.TEST.title, context = dynamic.TEST.context,
   }), "its tests; one with findings and one without are needed"),
 }
 for k, v in pairs(rule.META) do correlation.SPEC[k] = v end
+for k, v in pairs(dynamic.fields "finding") do correlation.SPEC[k] = v end
 
 -- The names of its rules: as listed, else as they appear in a condition that is text.
 local function rules_of(options)
@@ -251,6 +254,7 @@ function correlation.compile(options)
     members = {}, -- how findings of this one become events of outer ones, see link.lua
     carry = {}, -- names of fields that its events carry along for outer ones
   }
+  dynamic.compile(options, c)
   if TEMPORAL[c.type] then c.max_events = math.maxinteger end -- rules are counted, and they are few
   if options.entities then c.entities, c.listed = entities_of(options.entities) end
   c.group_by, c.optional = groups_of(options.group_by)

@@ -115,9 +115,6 @@ function declared.compile(match, null)
   return { fields = match, match = function(record) return test(read(record)) end }
 end
 
---- Is the rule's match the declaration's own? A Sigma filter puts a function in its place.
-function declared.is(rule) return rule.declared ~= nil and rule.match == rule.declared.match end
-
 -- How many different values the rules compare each field with: the more, the fewer rules a value leaves.
 local function variety_of(matches)
   local seen, variety = {}, {}

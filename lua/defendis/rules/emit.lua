@@ -1,12 +1,11 @@
 -- emit.lua: what a rule that matches leads to: findings, and events for correlations. Methods of a set, see set.lua.
+local dynamic = require "defendis.rules.dynamic"
 local fault = require "defendis.rules.fault"
 local fields = require "defendis.normalize.fields"
 local findings = require "defendis.rules.findings"
-local rule_file = require "defendis.rules.rule"
+local filters = require "defendis.rules.filters"
 
 local GROUPS_MAX <const> = 32
-local LEVELS = {}
-for _, level in ipairs(rule_file.LEVELS) do LEVELS[level] = true end
 
 local emit = {}
 
@@ -14,14 +13,6 @@ local emit = {}
 function emit.fault(self, id, raised, where)
   local list = self.result.faults
   list[#list + 1] = { rule = id, message = fault.text(raised, where) }
-end
-
-local function level_of(self, rule, record)
-  if not rule.level_for then return rule.level end
-  local ok, level = self.call(rule.level_for, record)
-  if ok and (level == nil or LEVELS[level]) then return level or rule.level end
-  self:fault(rule.id, ok and ("level_for returned %s, not a level"):format(tostring(level)) or level, rule.level_where)
-  return rule.level
 end
 
 -- The group of a suppressing rule. A record without one is a group of its own: better one alert more than one lost.
@@ -52,14 +43,16 @@ local function add_event(events, key, group, meta, member, value)
 end
 
 local function emit_own(self, rule, dataset, record, meta)
-  local result, level = self.result, level_of(self, rule, record)
+  local result = self.result
+  local level, title, context = dynamic.choose(self, rule, record, result.faults)
   if rule.suppress and meta.time then
-    add_event(self.result.events, rule.id, dedup_group(self, rule, record, meta.id), meta, rule.id, level)
+    local value = dynamic.pack(self.host, rule, level, title, context)
+    add_event(result.events, rule.id, dedup_group(self, rule, record, meta.id), meta, rule.id, value)
     return
   end
   -- without a time there is no order to suppress in, and silence would lose the alert
   if rule.suppress then self.counters.no_time = self.counters.no_time + 1 end
-  result.findings[#result.findings + 1] = findings.of_record(self.host, rule, dataset, meta.id, meta.time, level)
+  result.findings[#result.findings + 1] = findings.of_record(self.host, rule, dataset, meta.id, meta.time, level, title, context)
 end
 
 -- The value of a member's event: text or number or nil, and whether it is one; else the counter for why not.
@@ -99,8 +92,9 @@ local function emit_member(self, rule, m, record, meta)
   for i = 1, #groups do add_event(self.result.events, m.c.id, groups[i], meta, rule.id, value) end
 end
 
---- What is to be done for a record that a rule matches.
+--- What is to be done for a record that a rule matches, and no filter takes away.
 function emit.matched(self, rule, dataset, record, meta)
+  if rule.filters and filters.take(self, rule, record, self.result.faults) then return end
   if rule.alerts then emit_own(self, rule, dataset, record, meta) end
   local members, time, events = rule.members, meta.time, self.result.events
   for i = 1, #members do

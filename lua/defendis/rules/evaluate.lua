@@ -1,5 +1,6 @@
 -- evaluate.lua: decides what is kept for one rule or correlation and one group. Methods of a set, see set.lua.
 local fields = require "defendis.normalize.fields"
+local dynamic = require "defendis.rules.dynamic"
 local findings = require "defendis.rules.findings"
 local silence = require "defendis.rules.silence"
 local window = require "defendis.rules.window"
@@ -137,20 +138,24 @@ function evaluate.evaluate(self, key, group, events, since, state, to, origin)
   if not item then error(('no rule "%s"'):format(tostring(key)), 2) end
   if state then state = read_state(state) end
   to = to or math.maxinteger
-  local out, handed, kept = {}, { n = 0 }, kept_of(item, events)
+  local out, handed, kept, faults = {}, { n = 0 }, kept_of(item, events), {}
   if item.kind == "rule" then
     local fired = window.first_only(item.suppress, kept, since, state and state.free, function(i)
       out[#out + 1] = findings.of_group(self.host, item, group, kept[i])
     end)
-    return out, fired and tostring(fired), fired, handed
+    return out, fired and tostring(fired), fired, handed, faults
   end
   local text, at, evicted = decide(item, group, kept, since, to, state, origin, function(f)
     local finding = findings.of_window(self.host, item, group, kept, f)
+    if item.chooses then
+      local level, title, context = dynamic.choose(self, item, dynamic.summary(finding), faults)
+      finding.level, finding.title, finding.context = level, title or item.title, context
+    end
     out[#out + 1] = finding
     if item.members[1] then hand_on(self, item, group, kept, f, finding.id, handed) end
   end)
   self.counters.evicted = self.counters.evicted + evicted
-  return out, text, at, handed
+  return out, text, at, handed, faults
 end
 
 return evaluate

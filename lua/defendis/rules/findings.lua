@@ -8,9 +8,11 @@
 --   value            the same, when it is a sum, mean, percentile, ratio or duration in seconds; or the new value
 --   mean             of a spike: the mean count of the windows before
 --   group            field -> value; { dedup = {...} } for a rule that suppresses
+--   context          what the rule's or correlation's function `context` says; absent without one
 --   evidence         { id, time, dataset } of the records, oldest first, at most 100; { id, time, correlation } of findings
 --   evidence_total   how many records there are
 local fields = require "defendis.normalize.fields"
+local dynamic = require "defendis.rules.dynamic"
 
 local findings = {}
 
@@ -23,17 +25,19 @@ local function base(host, item, kind, id_text, time, level)
     time = time, tags = item.tags, evidence = host.array{} }
 end
 
---- The finding of a rule on one record; `time` may be nil.
-function findings.of_record(host, rule, dataset, id, time, level)
+--- The finding of a rule on one record; `time` may be nil, and `title` and `context`.
+function findings.of_record(host, rule, dataset, id, time, level, title, context)
   local finding = base(host, rule, "match", fields.tuple(rule.id, id), time, level)
+  finding.title, finding.context = title or rule.title, context
   finding.evidence[1] = { id = id, time = time, dataset = dataset }
   finding.evidence_total = 1
   return finding
 end
 
---- The finding of a rule that suppresses, for the first event of a group; the event carries the level in `value`.
+--- The finding of a rule that suppresses, for the first event of a group; the event carries level, title and context in `value`.
 function findings.of_group(host, rule, group, event)
-  local finding = findings.of_record(host, rule, rule.dataset, event.id, event.time, event.value or rule.level)
+  local level, title, context = dynamic.unpack(host, event.value)
+  local finding = findings.of_record(host, rule, rule.dataset, event.id, event.time, level or rule.level, title, context)
   local values = group ~= "" and fields.untuple(group)
   if values then finding.group = { dedup = host.array(values) } end
   return finding

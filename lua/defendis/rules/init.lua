@@ -16,14 +16,16 @@
 --            call = as pcall, within what one call of a rule's function may take (optional),
 --            example = function(dataset, record) -> the record of a test as the rules get it from the host (optional) }
 --
--- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}, logsource{...}; it
--- sees what sandbox.lua lists and nothing else. `*.yml` are Sigma files (../sigma), and logsource{...} names their datasets.
+-- A file is a chunk of text that returns one of, or a list of, normalizer{...}, rule{...}, correlation{...}, filter{...}, logsource{...};
+-- it sees what sandbox.lua lists and nothing else. `*.yml` are Sigma files (../sigma), and logsource{...} names their datasets.
 -- A fault anywhere refuses the whole set: nil and an error of kind "config" whose message is one line, `file:line: what`.
 -- How a set works: set.lua. How its tests run: defendis.ruletest.
 local check = require "defendis.check"
 local normalizer = require "defendis.normalize.normalizer"
 local correlation = require "defendis.rules.correlation"
 local fault = require "defendis.rules.fault"
+local filter = require "defendis.rules.filter"
+local filters = require "defendis.rules.filters"
 local link = require "defendis.rules.link"
 local locate = require "defendis.rules.locate"
 local rule = require "defendis.rules.rule"
@@ -33,7 +35,7 @@ local sigma = require "defendis.sigma"
 
 local rules = {}
 
-local KINDS = { normalizer = normalizer, rule = rule, correlation = correlation, logsource = {} }
+local KINDS = { normalizer = normalizer, rule = rule, correlation = correlation, filter = filter, logsource = {} }
 local definition_mt = { __name = "defendis.definition", __metatable = false }
 
 -- Faults travel by error() inside this file only; rules.load turns them into nil, err.
@@ -109,20 +111,20 @@ local function compile(def, host)
   if def.compiled.tags then def.compiled.tags = host.array{ table.unpack(def.compiled.tags) } end
 end
 
--- Ids and names share one space per family: findings and stored events are kept by them.
-local function claim(def, names, key)
+-- Ids and names share one space per family: findings and stored events are kept by them. into: of those that nothing may refer to.
+local function claim(def, names, key, into)
   local name = def.options[key]
   if not name or (key == "name" and name == def.options.id) then return end
-  local other = names[name]
+  local other = names[name] or into and into[name]
   if other then
     refuse_definition(def, ('"%s" is already used at %s:%d'):format(name, other.file, other.line), { key })
   end
-  names[name] = def
+  (into or names)[name] = def
 end
 
 local function assemble(all, host)
-  local defs, filters = sigma.resolve(all, refuse, refuse_definition)
-  local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs, filters = filters }
+  local defs, in_front = sigma.resolve(all, refuse, refuse_definition)
+  local parts = { normalizers = {}, rules = {}, items = {}, by_id = {}, definitions = defs, filters = in_front }
   local by_dataset, names, normalizer_ids = {}, {}, {}
   for _, def in ipairs(defs) do
     compile(def, host)
@@ -140,7 +142,14 @@ local function assemble(all, host)
       end
     end
   end
-  sigma.apply(filters, names, refuse)
+  local filter_ids = {}
+  for _, def in ipairs(in_front) do
+    if not def.sigma then
+      compile(def, host)
+      claim(def, names, "id", filter_ids)
+    end
+  end
+  filters.apply(in_front, names, refuse_definition)
   for _, def in ipairs(link.all(defs, names, refuse_definition)) do table.insert(parts.items, def.compiled) end
   -- what a correlation counts is silent itself, unless one of the two says otherwise
   for _, item in ipairs(parts.items) do

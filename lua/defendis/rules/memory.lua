@@ -1,6 +1,6 @@
 -- memory.lua: correlations over events in memory, as the pipeline decides them over events in its state.
 --
---   memory.run(set, events, { from, cuts, origin }) -> { [id] = findings in order of group }
+--   memory.run(set, events, { from, cuts, origin }) -> { [id] = findings in order of group }, faults of all
 --     events: as set:events() has them, in any order, with repeats; cuts: ends of the steps in which they are decided (default: one step
 --     that closes every window); from: begin of the first; origin: where the pipeline begins
 local memory = {}
@@ -43,14 +43,15 @@ local function between(events, from, to)
   return out
 end
 
-local function decide(set, c, store, from, to, origin, states, found)
+local function decide(set, c, store, from, to, origin, states, found, faults)
   local groups, begin = store[c.key] or {}, from == math.mininteger and from or from - c.back_ms
   for _, group in ipairs(names_of(groups, c.entities)) do
     local key = c.key .. "\0" .. group
     -- as in the pipeline what may be dropped is dropped
     local known = states[key] and states[key].time >= from - c.keep_ms and states[key].text or nil
-    local findings, state, time, handed = set:evaluate(c.key, group, between(groups[group], begin, to), from, known, to, origin)
+    local findings, state, time, handed, raised = set:evaluate(c.key, group, between(groups[group], begin, to), from, known, to, origin)
     states[key] = state and { text = state, time = time }
+    table.move(raised, 1, #raised, #faults + 1, faults)
     table.move(findings, 1, #findings, #found[c.key] + 1, found[c.key])
     for at = 1, handed.n, 6 do
       add(store, { rule = handed[at], time = handed[at + 1], group = handed[at + 2], id = handed[at + 3], member = handed[at + 4],
@@ -61,14 +62,14 @@ end
 
 function memory.run(set, events, options)
   local o = options or {}
-  local store, states, found, from = {}, {}, {}, o.from or math.mininteger
+  local store, states, found, faults, from = {}, {}, {}, {}, o.from or math.mininteger
   for _, event in ipairs(events) do add(store, event) end
   for _, c in ipairs(set:correlations()) do found[c.key] = {} end
   for _, to in ipairs(o.cuts or { math.maxinteger }) do
-    for _, c in ipairs(set:correlations()) do decide(set, c, store, from, to, o.origin, states, found) end
+    for _, c in ipairs(set:correlations()) do decide(set, c, store, from, to, o.origin, states, found, faults) end
     from = to
   end
-  return found
+  return found, faults
 end
 
 return memory

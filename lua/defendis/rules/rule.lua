@@ -9,11 +9,12 @@
 local check = require "defendis.check"
 local time = require "defendis.time"
 local declared = require "defendis.rules.declared"
+local dynamic = require "defendis.rules.dynamic"
 local fault = require "defendis.rules.fault"
 
 local rule = {}
 
-rule.LEVELS = { "informational", "low", "medium", "high", "critical" }
+rule.LEVELS = dynamic.LEVELS
 
 --- A span of time longer than zero.
 function rule.span(v)
@@ -49,7 +50,6 @@ rule.SPEC = {
   dataset = check.required(check.text, "the dataset whose records it sees, by its name in the catalog"),
   level = check.required(check.one_of(rule.LEVELS), "the level of its findings"),
   match = check.required(match, "function(record): true when the record is one; or a table of fields, all of which must hold"),
-  level_for = check.field(check.func, "function(record): another level for this finding, or nil"),
   dedup = check.field(check.func, "function(record): a value or list; only the first record with it is a finding, until suppress is over"),
   suppress = check.field(rule.span, "how long a group of dedup is quiet; without dedup the whole rule is one group", "24h"),
   generate = check.field(check.boolean, "true: alert also though a correlation counts its records", false),
@@ -57,27 +57,29 @@ rule.SPEC = {
     name = check.required(check.text, "what the test shows"),
     record = check.required(check.table, "the record that match is given"),
     match = check.required(check.boolean, "whether it is to match"),
-    level = check.field(check.one_of(rule.LEVELS), "the level that its finding is to have"),
+    level = dynamic.TEST.level, title = dynamic.TEST.title, context = dynamic.TEST.context,
   }), "its tests; one that matches and one that does not are needed"),
 }
 for k, v in pairs(rule.META) do rule.SPEC[k] = v end
+for k, v in pairs(dynamic.fields "record") do rule.SPEC[k] = v end
 
 function rule.validate(options) return check.options(options, rule.SPEC) end
 
 function rule.compile(options, null)
   local streamed = (options.dedup or options.suppress) and true or false
   local shape = type(options.match) == "table" and declared.compile(options.match, null) or nil
-  return {
+  local compiled = {
     kind = "rule", id = options.id, dataset = options.dataset, title = options.title, level = options.level,
     ref = { id = options.id, title = options.title, version = options.version }, tags = options.tags or {},
-    match = shape and shape.match or options.match, declared = shape, level_for = options.level_for, dedup = options.dedup,
+    match = shape and shape.match or options.match, declared = shape, dedup = options.dedup,
     where = not shape and fault.where(options.match) or nil,
-    level_where = options.level_for and fault.where(options.level_for),
     dedup_where = options.dedup and fault.where(options.dedup),
     suppress = streamed and time.span(check.given(options, rule.SPEC, "suppress")) or nil,
     generate = options.generate or false,
     members = {}, -- correlations that count this rule's records; filled when references are resolved
   }
+  dynamic.compile(options, compiled)
+  return compiled
 end
 
 return rule

@@ -10,12 +10,12 @@
 --     events     to be kept by (rule, group, time, id, member): six values each, one behind the other: the rule's key, time, group,
 --                id, member, value; events.n is how many values. set:events() has them as tables
 --     faults     { rule, message = "file:line: ..." }, of rules that raised; the record goes on
---   set:evaluate(key, group, events, since_ms, state, to_ms, origin_ms) -> findings, new_state, its time in ms, handed
+--   set:evaluate(key, group, events, since_ms, state, to_ms, origin_ms) -> findings, new_state, its time in ms, handed, faults
 --     events: array of, or iterator over, that key's and group's events, sorted by (time, id, member), covering
 --     [since - back, to); records at or after `since` and windows that close by `to` (default: all) are decided now. A time is never
 --     cut in two. origin: where the pipeline begins, for absence
 --     state: nil, or what the last call returned. It may be dropped when its time is further behind `to` than keep_ms.
---     handed: events for correlations of this one, as apply gives events
+--     handed: events for correlations of this one, as apply gives events; faults: as of apply
 --     However events are cut into calls, the findings are the same.
 --   set:correlations() -> { { key, timespan_ms, suppress_ms, back_ms, keep_ms, least, silent, skim, max_groups, entities, alerts,
 --     datasets } ... }, inner ones before outer ones, with the rules that suppress. No group with fewer than `least` events in
@@ -50,7 +50,7 @@ function Set:plan(dataset)
   local plan = { normalizer = self.normalizers[dataset] or host.normalize and normalizer.shipped(dataset, host.normalize, host)
     or normalizer.default(dataset, host.null), rules = {}, shapes = {} }
   for _, rule in ipairs(self.rules) do
-    if rule.dataset == dataset then table.insert(declared.is(rule) and plan.shapes or plan.rules, rule) end
+    if rule.dataset == dataset then table.insert(rule.declared and plan.shapes or plan.rules, rule) end
   end
   plan.declared = declared.plan(plan.shapes, host.null)
   plan.acting = self.hidden and self.hidden[dataset] and self.acting or nil

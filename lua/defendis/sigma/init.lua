@@ -5,7 +5,7 @@
 --   sigma.inspect(source, host) -> definitions, errors of the documents that are refused
 --   sigma.resolve(definitions, refuse, refuse_definition) -> those of them that rules.load goes on with, and the filters
 --     gives each Sigma rule its dataset: product: defendis, service: DATASET; or what logsource{...} in a rule file says
---   sigma.apply(filters, names, refuse): puts filters in front of compiled rules; names: id or name -> definition
+--     and compiles its filters, see rules/filters.lua; those of rule files are among them
 --   refuse(file, line, message) raises
 local check = require "defendis.check"
 local document = require "defendis.sigma.document"
@@ -73,6 +73,13 @@ local function dataset_of(source, known)
   if source.product == PRODUCT and not source.category then return source.service end
 end
 
+local function compile_filter(def)
+  local test = def.test
+  def.id = def.options.id
+  def.compiled = { kind = "filter", id = def.id, dataset = def.options.dataset, names = def.names,
+    takes = function(record) return not test(record) end, where = ("%s:%d"):format(def.file, def.line) }
+end
+
 function sigma.resolve(definitions, refuse, refuse_definition)
   local rest, filters, known = {}, {}, {}
   for _, def in ipairs(definitions) do
@@ -91,52 +98,10 @@ function sigma.resolve(definitions, refuse, refuse_definition)
           .. "or say it in a rule file: return logsource{ ..., dataset = ... }"):format(describe(def.logsource), PRODUCT))
       end
       def.options.dataset = dataset
+      if def.kind == "filter" then compile_filter(def) end
     end
   end
   return rest, filters
-end
-
-local function filtered(match, test)
-  return function(record) return match(record) and test(record) end
-end
-
-local function target_of(filter, i, names, refuse)
-  local name = filter.names[i]
-  local def, line = names[name], filter.line_of(i)
-  if not def then
-    local known = {}
-    for other, d in pairs(names) do known[other] = d.kind == "rule" or nil end
-    refuse(filter.file, line, ('field "filter.rules": %s'):format(check.unknown(name, known, "rule")))
-  end
-  if def.kind ~= "rule" then refuse(filter.file, line, ('field "filter.rules": "%s" is a %s, not a rule'):format(name, def.kind)) end
-  if def.compiled.dataset ~= filter.options.dataset then
-    refuse(filter.file, line, ('field "filter.rules": the logsource of the filter is %s, of "%s" it is %s'):format(
-      filter.options.dataset, name, def.compiled.dataset))
-  end
-  return def.compiled
-end
-
--- The compiled rules of a filter; `any` is all of its dataset.
-local function targets_of(filter, names, refuse)
-  local out = {}
-  if #filter.names == 1 and filter.names[1] == "any" and not names.any then
-    for _, def in pairs(names) do
-      if def.kind == "rule" and def.compiled.dataset == filter.options.dataset then out[#out + 1] = def.compiled end
-    end
-    return out
-  end
-  for i in ipairs(filter.names) do out[i] = target_of(filter, i, names, refuse) end
-  return out
-end
-
-function sigma.apply(filters, names, refuse)
-  for _, filter in ipairs(filters) do
-    local done = {}
-    for _, rule in ipairs(targets_of(filter, names, refuse)) do
-      if not done[rule] then rule.match = filtered(rule.match, filter.test) end
-      done[rule] = true
-    end
-  end
 end
 
 return sigma

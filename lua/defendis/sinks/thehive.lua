@@ -66,6 +66,7 @@ local function description(finding)
     line(name, math.type(ms) == "integer" and os.date("!%Y-%m-%dT%H:%M:%SZ", ms // 1000) or nil)
   end
   line("records", finding.evidence_total)
+  line("context", finding.context and core.json.encode(finding.context, { sort_keys = true }))
   for i = 1, math.min(20, #sub(finding.evidence)) do line("record", sub(finding.evidence[i]).id) end
   return table.concat(lines, "\n")
 end

@@ -86,6 +86,7 @@ local function from_finding(a, doc, host)
   a.from, a.to = ms(window.from) or ms(first.time), ms(window.to) or ms(last.time)
   a.total, a.count = ms(doc.evidence_total) or math.max(1, #evidence), ms(doc.count)
   a.group, a.evidence = clean.copy(host, sub(doc.group)), evidence_of(evidence, host)
+  a.context = type(doc.context) == "table" and clean.copy(host, doc.context) or nil
   for _, value in pairs(sub(a.group)) do
     for _, v in ipairs(type(value) == "table" and value or { value }) do
       local kind = type(v) == "string" and kind_of(v)

@@ -10,7 +10,7 @@ end
 return function(a)
   local name = a.email or a.user
   local extra = { group = a.group, evidence = a.evidence, count = a.count, type = a.type, source = a.source, domain = a.domain,
-    tags = a.tags[1] and a.tags or nil }
+    context = a.context, tags = a.tags[1] and a.tags or nil }
   return { TimeGenerated = time.format(a.time), EventCount = 1, EventStartTime = time.format(a.from), EventEndTime = time.format(a.to),
     EventType = "Alert", EventSubType = "Threat", EventUid = a.id, EventProduct = "defendis", EventVendor = "Defendis",
       EventSchema = "AlertEvent",

@@ -20,5 +20,6 @@ return function(a, host)
     src = a.ip or a.source or "unknown", type = "alert", user = a.email or a.user or "unknown", user_name = a.user,
     mitre_technique_id = a.techniques[1] and host.array{ table.unpack(a.techniques) } or nil, vendor_product = "Defendis defendis",
     tag = host.array{ "alert" }, _time = a.time / 1000,
-    defendis = { group = a.group, evidence = a.evidence, evidence_total = a.total, count = a.count, type = a.type } }
+    defendis = { group = a.group, evidence = a.evidence, evidence_total = a.total, count = a.count, type = a.type,
+      context = a.context } }
 end

@@ -55,6 +55,6 @@ return function(a, host)
     rule = (rule.id or rule.title) and { id = rule.id, name = rule.title, version = rule.version } or nil,
     threat = threat(a, host),
     defendis = { type = a.type, level = a.level, group = a.group, evidence = a.evidence, evidence_total = a.total, count = a.count,
-      source = a.source },
+      context = a.context, source = a.source },
   }, a, host)
 end

@@ -59,6 +59,7 @@ return function(a, host, doc)
       analytic = (rule.id or rule.title) and { type_id = 1, type = "Rule", uid = rule.id, name = rule.title,
         version = rule.version } or nil },
     metadata = { uid = a.id, labels = a.tags[1] and host.array(a.tags) or nil },
-    unmapped = (a.group or a.type or a.count) and { group = a.group, type = a.type, count = a.count } or nil,
+    unmapped = (a.group or a.type or a.count or a.context) and { group = a.group, type = a.type, count = a.count,
+      context = a.context } or nil,
   }
 end
