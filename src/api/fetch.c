@@ -180,11 +180,13 @@ static void judge_error(verdict *v, const df_fetch *f, const df_answer *a) {
   }
   if (a->status == 409 && (a->metric != NULL || (a->used != NULL && a->limit != NULL))) {
     v->kind = DF_QUOTA;
-    char metric[40], used[24], limit[24];
+    char metric[40], used[24], limit[24], more[24] = "";
     clean(metric, sizeof metric, a->metric == NULL ? "workspace" : a->metric);
     clean(used, sizeof used, a->used == NULL ? "?" : a->used);
     clean(limit, sizeof limit, a->limit == NULL ? "?" : a->limit);
-    snprintf(v->fault, sizeof v->fault, "quota of %s reached, %s of %s used (409)", metric, used, limit);
+    if (a->increment != NULL) clean(more, sizeof more, a->increment);
+    snprintf(v->fault, sizeof v->fault, "quota of %s reached, %s of %s used%s%s%s (409)", metric, used, limit, *more != '\0' ? ", " : "", more,
+             *more != '\0' ? " more asked for" : "");
     v->remedy = "remove items or have the quota raised";
     return;
   }
