@@ -113,6 +113,7 @@ local function said(summary, args, err)
   for _, c in ipairs(summary.kept) do
     io.stderr:write(('defendis: the group "%s" is kept: it is not empty\n'):format(ui.plain(c.value)))
   end
+  if err and summary.add + summary.update + summary.remove == 0 then return end
   print(("%d added, %d updated, %d removed"):format(summary.add, summary.update, summary.remove))
 end
 
