@@ -118,6 +118,30 @@ describe("defendis watchlist", function()
       assert.same({}, api:writes())
     end)
 
+    it("asks on a terminal, and takes nothing but y for yes", function()
+      if not os.execute "command -v script >/dev/null" then return pending "there is no script(1)" end
+      start()
+      local file = api:file("w.lua", WANTED)
+      local words = { "env NO_COLOR=1" }
+      for k, v in pairs(api.env) do words[#words + 1] = k .. "=" .. v end
+      local line = ("%s %s watchlist apply %s"):format(table.concat(words, " "), run.bin, file)
+      local function typed(answer)
+        local _, _, code = os.execute(("echo '%s' | script -qec '%s' /dev/null >%s/typed"):format(answer, line, api.folder))
+        local text = scratch.read(api.folder .. "/typed")
+        assert.matches("make these 4 changes%? %[y/N%]", text)
+        return code, text
+      end
+      for _, answer in ipairs{ "n", "", "nonsense" } do
+        local code, text = typed(answer)
+        assert.equal(2, code)
+        assert.matches("nothing was changed", text)
+      end
+      assert.same({}, api:writes())
+      local code, text = typed "y"
+      assert.equal(0, code)
+      assert.matches("3 added, 1 updated, 0 removed", text)
+    end)
+
     it("is resumed after a kill at any of its calls, before or after the API did it: nothing doubled, nothing missing", function()
       for _, when in ipairs{ "kill_before", "kill_after" } do
         for at = 1, WRITES do
