@@ -37,6 +37,16 @@ describe("watchlists as code", function()
     assert.same({}, assert(w:plan(want, { prune = true })).changes)
   end)
 
+  it("are planned and applied from a script in the sandbox too", function()
+    api = watched.start()
+    local script = api:file("s.lua", [[
+      local client <close> = require("defendis").client{}
+      local want = { groups = { "Brands" }, domain = { "ACME.example", "new.example" }, bin = {} }
+      local done = assert(client.watchlists:apply(want, { prune = true }))
+      return { done.add, done.remove, #client.watchlists:plan(want, { prune = true }).changes }]])
+    assert.equal("[2,4,0]\n", run.defendis("run " .. script, { env = api.env }).out)
+  end)
+
   it("have groups, statistics and each kind by hand", function()
     api = watched.start()
     local w = connect(api.env)

@@ -67,7 +67,7 @@ describe("defendis watchlist", function()
     local audit = api.folder .. "/audit"
     local d = api:json("rm domain ACME.example domain-000004 --audit " .. audit)
     assert.equal(2, d.remove)
-    assert.same({ "before", "after" }, { api:audit(audit)[1].event, api:audit(audit)[2].event })
+    assert.same({ "before", "after" }, { watched.audit(audit)[1].event, watched.audit(audit)[2].event })
     refused(3, 'there is no domain "acme.example"', "rm domain acme.example")
     refused(2, 'the group "Default" is not empty, and what is in it may go with it; add %-%-yes', "rm group Default")
     assert.equal(1, #api:writes())

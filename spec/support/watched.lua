@@ -8,7 +8,8 @@ local watched = {}
 local methods = {}
 methods.__index = methods
 
--- The server. FOLDER/fault holds "NAME WRITE"; writes are counted from the time that it was set. %s: folder, options, source of `setup(sim)`.
+-- The server. FOLDER/fault holds "NAME WRITE"; writes are counted from the time that it was set. In %: folder, options, and the source
+-- of `setup(sim)`.
 local HANDLER = [[
 local folder, options = %q, %s
 options.key = "scripted-key-0123456789"
@@ -42,9 +43,8 @@ local FAULTS = {
     return { status = 200, body = '{"data":{"count":0}}' }
   end,
   partial = function(req)
-    req = { method = req.method, path = req.path, query = req.query, headers = req.headers, body = req.body:gsub('%%["ids":%%["[^"]*",', '"ids":[') }
-    req.body = req.body:gsub(',?"[^",]*"%%]', "]")
-    return sim:handle(req)
+    local body = req.body:gsub(',"[^",]*"%%]', "]") -- all ids but the last
+    return sim:handle{ method = req.method, path = req.path, query = req.query, headers = req.headers, body = body }
   end,
   int = function(req)
     local pid
@@ -118,7 +118,7 @@ function methods:list()
 end
 
 --- The lines of an audit.
-function methods:audit(path)
+function watched.audit(path)
   local out = {}
   for line in scratch.read(path):gmatch "[^\n]+" do out[#out + 1] = cjson.decode(line) end
   return out

@@ -75,7 +75,7 @@ function scope.report(p, args)
   return #p.changes > 0 and 6 or 0
 end
 
-local function same(a, b) return json.encode(shown(a.changes), { sort_keys = true }) == json.encode(shown(b.changes), { sort_keys = true }) end
+local function picture(p) return json.encode(shown(p.changes), { sort_keys = true }) end
 
 --- Shows a plan on the terminal and asks. again: function() -> the plan as it is when the answer came. Returns true, or nil, err.
 function scope.ask(p, args, again)
@@ -88,7 +88,7 @@ function scope.ask(p, args, again)
   local now
   now, err = again()
   if not now then return nil, err end
-  if same(p, now) then return true end
+  if picture(p) == picture(now) then return true end
   return nil, check.error("incomplete", "the watchlists changed meanwhile, and nothing was done; look at the plan again")
 end
 
@@ -117,10 +117,10 @@ local function said(summary, args, err)
   print(("%d added, %d updated, %d removed"):format(summary.add, summary.update, summary.remove))
 end
 
---- Carries a plan out, to the end or until SIGINT or SIGTERM. args: {json, audit = path}; options: {max_removals, cascade}. Returns the exit
--- code, or nil, err.
+--- Carries a plan out, to the end or until SIGINT or SIGTERM. args: {json, audit = path}; options: {max_removals, cascade}. Returns the
+-- exit code, or nil, err.
 function scope.carry_out(client, p, args, options)
-  local ending, summary, err, partial = halt.new(), nil, nil, nil
+  local ending = halt.new()
   local update, finish = ui.progress(#p.calls)
   local outcome = task.parallel({ function()
     local ok, problem = signals.watch(ending)
@@ -130,7 +130,7 @@ function scope.carry_out(client, p, args, options)
   end })[1]
   finish()
   if not outcome.ok then error(outcome[1], 0) end
-  summary, err, partial = outcome[1], outcome[2], outcome[3]
+  local summary, err, partial = outcome[1], outcome[2], outcome[3]
   if summary or partial then said(summary or partial, args, err) end
   if not summary then return nil, err end
   return 0

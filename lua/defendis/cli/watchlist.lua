@@ -105,7 +105,9 @@ local function stats(args, client)
     return 0
   end
   local items, limits, rows = type(data) == "table" and data.items, type(data) == "table" and data.limits, {}
-  if type(items) ~= "table" then return nil, check.error("decode", "the API's statistics have a form that is not known; see them with --json") end
+  if type(items) ~= "table" then
+    return nil, check.error("decode", "the API's statistics have a form that is not known; see them with --json")
+  end
   for i, kind in ipairs(values.KINDS) do
     rows[i] = { kind, items[kind], type(limits) == "table" and limits[values.METRICS[kind]] or "" }
   end
@@ -135,11 +137,10 @@ end
 local function add(args, client)
   local kind, err = values.kind(args.kind)
   if not kind then return nil, err end
-  local t, problem = {}, nil
+  local t = {}
   if kind == "group" then t.groups = args.values else t[kind] = {} end
   for i, value in ipairs(t[kind] and args.values or {}) do t[kind][i] = { value = value, group = args.group } end
-  local want
-  want, problem = desired.of(t)
+  local want, problem = desired.of(t)
   if not want then return nil, check.error("config", problem) end
   if args.group then want.groups = {} end -- a typo in its name must not make one
   local p
@@ -155,10 +156,12 @@ local function rm(args, client)
   entries, err = resolve(client, kind, args.values)
   if not entries then return nil, err end
   if kind == "group" and not args.yes then
-    local now, used = current.read(client, values.KINDS), {}
-    for _, items in pairs(now and now.items or {}) do for _, item in ipairs(items) do used[item.watchlistid or 0] = true end end
+    local now, problem = current.read(client, values.KINDS)
+    if not now then return nil, problem end
+    local used = {}
+    for _, items in pairs(now.items) do for _, item in ipairs(items) do used[item.watchlistid or ""] = true end end
     for _, e in ipairs(entries) do
-      if not now or used[e.id] then
+      if used[e.id] then
         return nil, check.error("config", ('the group "%s" is not empty, and what is in it may go with it; add --yes'):format(e.value))
       end
     end

@@ -28,7 +28,9 @@ local function request(run, call)
   for k, v in pairs(c.fields) do fields[k] = v end
   if c.group then
     local id = run.groups[c.group]
-    if not id then return nil, check.error("not_found", ('there is no group "%s"; add it with defendis watchlist add group'):format(c.group)) end
+    if not id then
+      return nil, check.error("not_found", ('there is no group "%s"; add it with defendis watchlist add group'):format(c.group))
+    end
     fields.watchlistid = id
   end
   return call.action == "update" and call.path .. "/" .. client.segment(c.id) or call.path, fields
@@ -36,7 +38,7 @@ end
 
 local function note(run, call, at, event, more)
   if not run.audit then return true end
-  local line = { event = event, call = at, calls = run.calls, action = call.action, kind = call.kind, method = call.method, path = call.path,
+  local line = { event = event, call = at, calls = run.calls, action = call.action, kind = call.kind, method = call.method,
     changes = json.array{} }
   for i, c in ipairs(call.changes) do line.changes[i] = { id = c.id, value = c.value, group = c.group, was = c.was } end
   for k, v in pairs(more or {}) do line[k] = v end
@@ -70,14 +72,15 @@ local function count_of(body)
   return type(data) == "table" and data.count
 end
 
--- What became of a call: "done" or "found" (its answer was lost, or said another count, and the list has it), or nil, err.
+-- What became of a call: "done" or "found" (its answer was lost, or said another count, and the list has it), or nil, err. err: where there
+-- is no body.
 local function judge(run, call, sent, body, err)
   local wrong = body and call.action == "remove" and count_of(body) ~= #sent.ids
   if body and not wrong then return "done" end
   if not body and not LOST[err.kind] then return nil, err end
   local done, problem = is_done(run, call, sent)
   if done then return "found" end
-  if done == nil then return nil, err or problem end
+  if done == nil then return nil, body and problem or err end
   if wrong then
     return nil, check.error("incomplete", ("%s: the API says that it removed %s of %d, and some are there still; run it again")
       :format(call.path, tostring(count_of(body)), #sent.ids))
@@ -101,7 +104,8 @@ local function learn_group(run, call, body, sent)
   return true
 end
 
--- What is in a group goes with it: those that are not empty after all stay. Returns the call without them, nil when none is left; or nil, err.
+-- What is in a group goes with it: those that are not empty after all stay. Returns the call without them, nil when none is left; or
+-- nil, err.
 local function empty_groups(run, call)
   if run.cascade then return call end
   local used, left = {}, {}

@@ -32,8 +32,8 @@ local function once(client, path, field)
   return out
 end
 
---- All entries of a kind ("group": the groups): {{id, value, watchlistid, description, record}, ...} in the API's order, or nil, err. A list
--- that moved while it was read (an id on two pages) is read again, three times in all.
+--- All entries of a kind ("group": the groups): {{id, value, watchlistid, description, record}, ...} in the API's order, or nil, err. A
+-- list that moved while it was read (an id on two pages) is read again, three times in all.
 function current.list(client, kind)
   local path, twice = values.path(kind), nil
   for _ = 1, READINGS do

@@ -32,8 +32,8 @@ function watchlist.plan(client, t, options)
   return watchlist.plan_of(client, wanted(t), options)
 end
 
---- client.watchlists:apply. t and options as for plan, and those of apply.run. Does it, and returns {add, update, remove, found}; or nil, err,
--- the same so far. What was done stays; the same call goes on with the rest.
+--- client.watchlists:apply. t and options as for plan, and those of apply.run. Does it, and returns {add, update, remove, found}; or
+-- nil, err, the same so far. What was done stays; the same call goes on with the rest.
 function watchlist.apply(client, t, options)
   options = check.argument(options or {}, APPLY, "watchlists:apply")
   local p, err = watchlist.plan_of(client, wanted(t), options)

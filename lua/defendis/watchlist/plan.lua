@@ -32,7 +32,7 @@ local function group_changes(p, want, have)
     end
     if not there then
       p.add{ phase = ADD_GROUP, action = "add", kind = "group", value = g.name, fields = { name = g.name, description = g.description } }
-    elseif g.description and there.description ~= g.description then
+    elseif g.description and (there.description or "") ~= g.description then
       p.add{ phase = UPDATE_GROUP, action = "update", kind = "group", id = there.id, value = g.name, was = there.description,
         fields = { description = g.description } }
     end
@@ -95,7 +95,7 @@ local function item_changes(p, kind, wanted, list, have)
 end
 
 -- Groups that the file does not list go when nothing is left in them: what is in a group may go with it.
-local function prune_groups(p, want, now, have)
+local function prune_groups(p, want, now)
   local left = {}
   for _, list in pairs(now.items) do
     for _, entry in ipairs(list) do
@@ -117,8 +117,8 @@ end
 local function quotas(p, now)
   local by_metric = {}
   for kind, metric in pairs(values.METRICS) do
-    local q = { metric = metric, kind = kind, used = now.items[kind] and #now.items[kind], limit = now.limits[metric], adds = 0, removes = 0 }
-    by_metric[kind] = q
+    by_metric[kind] = { metric = metric, kind = kind, used = now.items[kind] and #now.items[kind], limit = now.limits[metric],
+      adds = 0, removes = 0 }
   end
   for _, c in ipairs(p.changes) do
     local q = by_metric[c.kind]
@@ -164,11 +164,12 @@ local function sort(changes)
   for _, c in ipairs(changes) do c.at, c.phase = nil, nil end
 end
 
---- The difference. want: from desired; now: from current.read, with the kinds that plan.kinds names; options: {prune = take out what is not
--- wanted}. Returns {changes, calls, quotas, extra = what is there and not wanted and stays, same = how many are as they are, counts =
--- {add, update, remove}, groups = index}, or nil, err.
+--- The difference. want: from desired; now: from current.read, with the kinds that plan.kinds names; options: {prune = take out what
+-- is not wanted}. Returns {changes, calls, quotas, extra = what is there and not wanted and stays, same = how many are as they are,
+-- counts = {add, update, remove}, groups = index}, or nil, err.
 function plan.make(want, now, options)
-  local p = { changes = {}, extra = {}, quotas = {}, same = 0, prune = options.prune or false, counts = { add = 0, update = 0, remove = 0 } }
+  local p = { changes = {}, extra = {}, quotas = {}, same = 0, prune = options.prune or false,
+    counts = { add = 0, update = 0, remove = 0 } }
   function p.add(change)
     p.changes[#p.changes + 1] = change
     p.counts[change.action] = p.counts[change.action] + 1
@@ -179,7 +180,7 @@ function plan.make(want, now, options)
   for _, kind in ipairs(values.KINDS) do
     if want.items[kind] then item_changes(p, kind, want.items[kind], now.items[kind], have) end
   end
-  if want.lists_groups then prune_groups(p, want, now, have) end
+  if want.lists_groups then prune_groups(p, want, now) end
   quotas(p, now)
   sort(p.changes)
   p.add, p.groups, p.calls = nil, have, calls(p.changes)
@@ -202,7 +203,7 @@ function plan.kinds(want, options)
   return out
 end
 
---- Why a plan must not be carried out: nil, err (kind "quota" or "limit"); or true. most: removals at most.
+--- Why a plan must not be carried out: nil, err (kind "quota" or "config"); or true. most: removals at most.
 function plan.allowed(p, most)
   for _, q in ipairs(p.quotas) do
     if not q.enough then
