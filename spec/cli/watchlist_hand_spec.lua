@@ -166,6 +166,7 @@ describe("defendis watchlist", function()
       refused(2, expected, "plan " .. api:file("w.csv", text))
     end
     refused(2, "ends in .lua or .csv", "plan " .. api:file("w.txt", "x"))
+    refused(2, '%-%-rate "0" is not a number of requests per second', "stats --rate 0")
     refused(2, "cannot read", "plan " .. api.folder .. "/nowhere.lua")
     assert.same({}, api:writes())
   end)

@@ -94,6 +94,17 @@ describe("defendis watchlist", function()
   end)
 
   describe("apply", function()
+    -- Somebody who types an answer to `apply FILE`. Returns the exit code and what the terminal showed.
+    local function typed(file, answer)
+      local words = { "env NO_COLOR=1" }
+      for k, v in pairs(api.env) do words[#words + 1] = k .. "=" .. v end
+      local line = ("%s %s watchlist apply %s"):format(table.concat(words, " "), run.bin, file)
+      local _, _, code = os.execute(("echo '%s' | script -qec '%s' /dev/null >%s/typed"):format(answer, line, api.folder))
+      local text = scratch.read(api.folder .. "/typed")
+      assert.matches("make these %d changes%? %[y/N%]", text)
+      return code, text
+    end
+
     it("does what plan says and nothing when run again, and writes each change down before and after", function()
       start()
       local file = api:file("w.lua", WANTED)
@@ -124,24 +135,29 @@ describe("defendis watchlist", function()
       if not os.execute "command -v script >/dev/null" then return pending "there is no script(1)" end
       start()
       local file = api:file("w.lua", WANTED)
-      local words = { "env NO_COLOR=1" }
-      for k, v in pairs(api.env) do words[#words + 1] = k .. "=" .. v end
-      local line = ("%s %s watchlist apply %s"):format(table.concat(words, " "), run.bin, file)
-      local function typed(answer)
-        local _, _, code = os.execute(("echo '%s' | script -qec '%s' /dev/null >%s/typed"):format(answer, line, api.folder))
-        local text = scratch.read(api.folder .. "/typed")
-        assert.matches("make these 4 changes%? %[y/N%]", text)
-        return code, text
-      end
       for _, answer in ipairs{ "n", "", "nonsense" } do
-        local code, text = typed(answer)
+        local code, text = typed(file, answer)
         assert.equal(2, code)
         assert.matches("nothing was changed", text)
       end
       assert.same({}, api:writes())
-      local code, text = typed "y"
+      local code, text = typed(file, "y")
       assert.equal(0, code)
       assert.matches("3 added, 1 updated, 0 removed", text)
+    end)
+
+    it("does nothing when the watchlists changed while it waited for the answer", function()
+      if not os.execute "command -v script >/dev/null" then return pending "there is no script(1)" end
+      start("{}", [[local handle, n = sim.handle, 0
+        function sim:handle(req)
+          n = n + (req.path == "/api/v1/watchlists/domain" and 1 or 0)
+          if n == 2 then sim.workspace:add_item("domain", { domain = "new.example" }) end
+          return handle(self, req)
+        end]])
+      local code, text = typed(api:file("w.lua", WANTED), "y")
+      assert.equal(6, code)
+      assert.matches("the watchlists changed meanwhile, and nothing was done; look at the plan again", text)
+      assert.same({}, api:writes())
     end)
 
     it("is resumed after a kill at any of its calls, before or after the API did it: nothing doubled, nothing missing", function()
