@@ -7,6 +7,7 @@ local COMMANDS = {
   { "call", "one raw request" },
   { "catalog", "the endpoints known" },
   { "fetch", "records of one dataset as JSON lines" },
+  { "watchlist", "what is watched, by hand or as a file" },
   { "ingest", "run a pipeline incrementally" },
   { "run", "run a playbook in the sandbox" },
   { "import", "check rules of other formats, and take them over" },

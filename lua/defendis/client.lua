@@ -46,6 +46,8 @@ function client.open(options)
   if not handle then return nil, err end
   local self = { handle = handle, watchlists = {} }
   for kind in pairs(catalog.kinds) do self.watchlists[kind] = client.watchlist(self, kind) end
+  self.watchlists.groups = client.watchlist(self, nil)
+  client.scope(self, self.watchlists)
   return setmetatable(self, Client)
 end
 
@@ -201,18 +203,27 @@ local function data_of(value, err)
   return type(value) == "table" and value.data or value
 end
 
---- The calls of one watchlist kind: list(query), add(item), update(id, item), delete(ids). Each returns `data`, or nil, err.
+--- The calls of one watchlist kind, or of the groups without one: each(query), list(query), add(item), update(id, item), delete(ids). Each
+-- but the first returns `data`, or nil, err.
 function client.watchlist(owner, kind)
-  local base = "/api/v1/watchlists/" .. kind
+  local base = kind and "/api/v1/watchlists/" .. kind or "/api/v1/watchlists"
   return {
-    each = function(_, query) return methods.each(owner, "watchlists." .. kind, query) end,
+    each = function(_, query) return methods.each(owner, kind and "watchlists." .. kind or "watchlists", query) end,
     list = function(_, query) return data_of(methods.get(owner, base, query)) end,
-    add = function(_, item) return data_of(methods.request(owner, "POST", base, { body = item })) end,
+    add = function(_, item) return data_of(methods.request(owner, "POST", kind and base or base .. "/create", { body = item })) end,
     update = function(_, id, item) return data_of(methods.request(owner, "PUT", base .. "/" .. client.segment(id), { body = item })) end,
     delete = function(_, ids)
       return data_of(methods.request(owner, "POST", base .. "/delete", { body = { ids = json.array(ids) } }))
     end,
   }
+end
+
+--- What concerns all watchlists: stats(), and plan and apply, see defendis.watchlist.
+function client.scope(owner, watchlists)
+  function watchlists.stats() return data_of(methods.get(owner, "/api/v1/watchlists/stats")) end
+  for _, name in ipairs{ "plan", "apply" } do
+    watchlists[name] = function(_, ...) return require("defendis.watchlist")[name](owner, ...) end
+  end
 end
 
 --- Text as one segment of a path, percent-encoded.

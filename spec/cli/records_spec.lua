@@ -120,7 +120,7 @@ describe("health, catalog, call and fetch", function()
       if last.code ~= 0 then break end
     end
     assert.equal(3, last.code)
-    assert.matches("quota of bins reached, 10 of 10 used %(409%)", last.err)
+    assert.matches("quota of bins reached, 10 of 10 used, 1 more asked for %(409%)", last.err)
   end)
 
   -- The line with its output redirected, and its exit code on stderr.

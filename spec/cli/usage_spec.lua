@@ -47,7 +47,7 @@ describe("the command line", function()
   it("names the unknown word, what was probably meant, and where help is", function()
     refuses('unknown command "helth", nearest command "health"; see defendis --help', "helth")
     refuses('unknown command "frobnicate", known: call, catalog, convert, explain, fetch, health, help, import, ingest, ledger, lint, '
-      .. "replay, run, simulate, state, test, validate; see defendis --help", "frobnicate")
+      .. "replay, run, simulate, state, test, validate, watchlist; see defendis --help", "frobnicate")
     refuses("unknown option '--jsn'; Did you mean '--json'?; see defendis catalog --help", "catalog --jsn")
     refuses("missing argument 'dataset'; see defendis fetch --help", "fetch")
     refuses("too many arguments; see defendis health --help", "health now")

@@ -73,7 +73,8 @@ for _, path in ipairs(files("src/bind src/job", ".c")) do each_definition(path, 
 for _, name in ipairs{ "init", "client", "task", "rules/init", "ruletest", "ledger", "store", "catalog", "check", "time",
   "endpoint", "secret", "connection", "kinds", "posting", "rotation", "producing",
   "helpers/init", "helpers/csv", "helpers/domain", "helpers/email", "helpers/ip", "helpers/lookup", "helpers/reference", "helpers/shapes",
-  "pipeline/file", "pipeline/init" } do
+  "pipeline/file", "pipeline/init", "watchlist/init", "watchlist/apply", "watchlist/plan", "watchlist/current",
+  "watchlist/desired", "watchlist/values" } do
   each_definition("lua/defendis/" .. name .. ".lua", lua_comment, lua_function)
 end
 

@@ -57,7 +57,7 @@ bare $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host
 # ---- Lua: a module requires its own layer and what stands to its left
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }
 check='check time'
-middle='catalog client connection endpoint helpers kinds normalize posting producing rotation rules secret sensitive sigma sinks task store transfer ledger runner'
+middle='catalog client connection endpoint helpers kinds normalize posting producing rotation rules secret sensitive sigma sinks task store transfer ledger runner watchlist'
 upper='init pipeline reference ruletest simulator replay report lintrules lintfields lintmaps lintsigma junit explain'
 requires() { # requires MODULES LAYERS WHAT
   files=$(lua_in $1)

@@ -180,11 +180,15 @@ static void judge_error(verdict *v, const df_fetch *f, const df_answer *a) {
   }
   if (a->status == 409 && (a->metric != NULL || (a->used != NULL && a->limit != NULL))) {
     v->kind = DF_QUOTA;
-    char metric[40], used[24], limit[24];
+    char metric[40], used[24], limit[24], number[24], more[48] = "";
     clean(metric, sizeof metric, a->metric == NULL ? "workspace" : a->metric);
     clean(used, sizeof used, a->used == NULL ? "?" : a->used);
     clean(limit, sizeof limit, a->limit == NULL ? "?" : a->limit);
-    snprintf(v->fault, sizeof v->fault, "quota of %s reached, %s of %s used (409)", metric, used, limit);
+    if (a->increment != NULL) {
+      clean(number, sizeof number, a->increment);
+      snprintf(more, sizeof more, ", %s more asked for", number);
+    }
+    snprintf(v->fault, sizeof v->fault, "quota of %s reached, %s of %s used%s (409)", metric, used, limit, more);
     v->remedy = "remove items or have the quota raised";
     return;
   }

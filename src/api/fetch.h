@@ -38,6 +38,7 @@ typedef struct df_answer {
   const char *metric;
   const char *used; /* numbers as text */
   const char *limit;
+  const char *increment; /* "requestedIncrement" */
 } df_answer;
 
 typedef struct df_fetch_policy {

@@ -36,6 +36,7 @@ void df_words_read(df_words *w, df_answer *out, const df_buf *body) {
     out->metric = member(doc, "metric", w->text[4], sizeof w->text[4]);
     out->used = member(doc, "used", w->text[5], sizeof w->text[5]);
     out->limit = member(doc, "limit", w->text[6], sizeof w->text[6]);
+    out->increment = member(doc, "requestedIncrement", w->text[7], sizeof w->text[7]);
   }
   df_json_free(doc);
   df_buf_free(&copy);

@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 
 typedef struct df_words {
-  char text[7][512];
+  char text[8][512];
 } df_words;
 
 /* Sets the text fields of answer that a JSON body has; they point into w. Live secrets are masked. */
