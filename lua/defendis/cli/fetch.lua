@@ -16,6 +16,7 @@ function fetch.options(command)
   command:option("--page-size", "Records per request.", "100"):convert(common.integer("--page-size", 1)):argname "N"
   command:flag("--reveal", "Passwords, tokens and card numbers as they are; a line on stderr says that it was done.")
   common.client_options(command)
+  require("defendis.cli.tape").options(command)
 end
 
 -- Writes the pages' records until the limit; hidden: what is masked, or nil. Returns how many.

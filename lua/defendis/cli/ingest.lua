@@ -22,6 +22,7 @@ function ingest.options(command)
   command:option("--as-of", "With --backfill: decide as if it were this time, such as 2026-01-31T12:00:00Z."):argname "TIME"
   command:flag("--alert", "With --backfill: give findings also to sinks that alert somebody.")
   common.client_options(command)
+  require("defendis.cli.tape").options(command)
 end
 
 local function config(...) return nil, check.error("config", string.format(...)) end
