@@ -117,8 +117,8 @@ static int is_address(const char *text, size_t n) {
 
 /* Appends what stands for a hidden value. */
 static int add_hidden(df_buf *out, const char *text, size_t n, int is_number, df_redact_mode mode) {
-  g.count++;
   if (mode == DF_REDACT_MASK) return df_buf_puts(out, "***");
+  g.count++;
   return df_standin_text(out, text, n, is_number);
 }
 
@@ -150,9 +150,12 @@ static int clean(df_buf *b, df_redact_mode mode) {
   if (b->len == 0) return 0;
   size_t before = b->len;
   df_secret_redact(b);
-  if (b->len != before) g.count++;
+  if (b->len != before && mode == DF_REDACT_STAND_IN) g.count++;
   if (!is_address(b->data, b->len) && replace_known(b, mode) != 0) return -1;
-  return df_standin_cards(b, mode == DF_REDACT_STAND_IN, &g.count);
+  uint64_t cards = 0;
+  int rc = df_standin_cards(b, mode == DF_REDACT_STAND_IN, &cards);
+  if (mode == DF_REDACT_STAND_IN) g.count += cards;
+  return rc;
 }
 
 static int is_card(const char *text, size_t n) {
@@ -166,7 +169,7 @@ static int is_card(const char *text, size_t n) {
 static int redact_value(df_buf *b, const char *text, size_t n, how h, int id, int is_number, df_redact_mode mode) {
   if (n == 0) return 0;
   if (h == CARD && is_card(text, n)) {
-    g.count++;
+    g.count += mode == DF_REDACT_STAND_IN;
     return df_buf_add(b, text, n) != 0 ? -1 : df_standin_card(b->data, b->len, mode == DF_REDACT_STAND_IN);
   }
   if (h == LISTED || (h == PART && !is_number)) return add_hidden(b, text, n, is_number, mode);

@@ -34,7 +34,7 @@ int df_redact_json(df_buf *out, const char *text, size_t n, df_redact_mode mode,
 /* Hides the same in a text, in place of a C string that is no longer afterwards. */
 void df_redact_text(char *text, size_t size, df_redact_mode mode);
 
-/* Values hidden so far. */
+/* Values that got a stand-in so far. */
 uint64_t df_redact_count(void);
 
 #endif

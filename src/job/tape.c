@@ -217,31 +217,49 @@ static int64_t number_of(const df_json *doc, df_json_ref object, const char *key
   return i;
 }
 
-static int load(const char *name, df_error *err) {
-  df_json *doc = NULL;
-  df_buf key = {0}, url = {0}, body = {0};
-  if (parse(&doc, name, err) != 0) return -1;
-  df_json_ref request = df_json_get(doc, 0, "request", 7), answer = df_json_get(doc, 0, "answer", 6);
-  df_json_ref at = request != 0 ? df_json_get(doc, request, "body", 4) : 0;
-  char method[16];
+/* The same as a C string, cut where there is no room. Returns to. */
+static const char *copy_of(char *to, size_t size, df_json *doc, df_json_ref object, const char *key) {
   size_t n;
-  snprintf(method, sizeof method, "%s", text_of(doc, request, "method", &n));
-  int rc = request == 0 || answer == 0 || *method == '\0' || *text_of(doc, request, "path", &n) != '/' ? damaged(name, "it holds no call", err)
-                                                                                                : 0;
-  if (rc == 0) rc = df_buf_add(&url, text_of(doc, request, "path", &n), n);
-  if (rc == 0 && *text_of(doc, request, "query", &n) != '\0')
-    rc = df_buf_puts(&url, "?") | df_buf_puts(&url, text_of(doc, request, "query", &n));
-  const char *span = at != 0 ? df_json_span(doc, at, &n) : NULL;
-  if (rc == 0 && span != NULL) rc = df_buf_add(&body, span, n);
-  if (rc == 0 && add_key(&key, method, url.data, url.len, &body) == 0) {
-    g.list[g.n] = (cassette){.key = key.data, .name = strdup(name)};
-    key.data = NULL;
-    if (g.list[g.n++].name == NULL) rc = df_fail(err, DF_LIMIT, "out of memory");
-  }
-  df_json_free(doc);
-  if (key.data != NULL) df_buf_free(&key);
+  const char *text = text_of(doc, object, key, &n);
+  snprintf(to, size, "%.*s", (int)n, text);
+  return to;
+}
+
+/* The key of a recorded call. */
+static int key_of(df_buf *key, df_json *doc, df_json_ref request) {
+  df_buf url = {0}, body = {0};
+  char method[16];
+  size_t n = 0;
+  const char *text = text_of(doc, request, "path", &n);
+  int rc = df_buf_add(&url, text, n);
+  text = text_of(doc, request, "query", &n);
+  if (n > 0) rc |= df_buf_puts(&url, "?") | df_buf_add(&url, text, n);
+  df_json_ref at = df_json_get(doc, request, "body", 4);
+  text = at != 0 ? df_json_span(doc, at, &n) : NULL;
+  if (text != NULL) rc |= df_buf_add(&body, text, n);
+  if (rc == 0) rc = add_key(key, copy_of(method, sizeof method, doc, request, "method"), url.data, url.len, &body);
   df_buf_free(&url);
   df_buf_free(&body);
+  return rc;
+}
+
+static int load(const char *name, df_error *err) {
+  df_json *doc = NULL;
+  df_buf key = {0};
+  size_t n = 0, m = 0;
+  if (parse(&doc, name, err) != 0) return -1;
+  df_json_ref request = df_json_get(doc, 0, "request", 7);
+  if (request != 0) text_of(doc, request, "path", &n), text_of(doc, request, "method", &m);
+  int rc = 0;
+  if (n == 0 || m == 0 || df_json_get(doc, 0, "answer", 6) == 0) rc = damaged(name, "it holds no call", err);
+  else if (key_of(&key, doc, request) != 0) rc = df_fail(err, DF_LIMIT, "out of memory");
+  if (rc == 0) {
+    g.list[g.n] = (cassette){.key = key.data, .name = strdup(name)};
+    if (g.list[g.n++].name == NULL) rc = df_fail(err, DF_LIMIT, "out of memory");
+  } else {
+    df_buf_free(&key);
+  }
+  df_json_free(doc);
   return rc;
 }
 
@@ -319,24 +337,21 @@ static int fill_body(df_json *doc, df_json_ref answer, df_completion *d, const c
 
 static int fill(df_completion *d, const char *name, df_error *err) {
   df_json *doc = NULL;
-  size_t n;
+  char kind[32], message[512];
   if (parse(&doc, name, err) != 0) return -1;
   df_json_ref answer = df_json_get(doc, 0, "answer", 6);
   d->status = (int)number_of(doc, answer, "status");
   d->attempts = (int)number_of(doc, answer, "attempts");
   d->elapsed_ms = number_of(doc, answer, "elapsed_ms");
   d->retry_after_ms = number_of(doc, answer, "retry_after_ms");
-  snprintf(d->request_id, sizeof d->request_id, "%.128s", text_of(doc, answer, "request_id", &n));
-  const char *kind = text_of(doc, answer, "error", &n);
-  if (n > 0) {
-    d->rc = -1;
-    df_kind known = df_kind_from_name(kind);
-    df_fail(&d->error, known, "%s", text_of(doc, answer, "message", &n));
+  copy_of(d->request_id, sizeof d->request_id, doc, answer, "request_id");
+  if (*copy_of(kind, sizeof kind, doc, answer, "error") != '\0') {
+    d->rc = df_fail(&d->error, df_kind_from_name(kind), "%s", copy_of(message, sizeof message, doc, answer, "message"));
     d->error.status = (int)number_of(doc, answer, "error_status");
     d->error.attempts = (int)number_of(doc, answer, "error_attempts");
     d->error.retryable = (int)number_of(doc, answer, "retryable");
     d->error.retry_at_ms = number_of(doc, answer, "retry_at_ms");
-    snprintf(d->error.request_id, sizeof d->error.request_id, "%.128s", text_of(doc, answer, "error_request_id", &n));
+    copy_of(d->error.request_id, sizeof d->error.request_id, doc, answer, "error_request_id");
   }
   int rc = fill_body(doc, answer, d, name, err);
   df_json_free(doc);
