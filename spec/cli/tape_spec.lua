@@ -82,6 +82,13 @@ describe("a tape", function()
     local now = cjson.decode(run.read(head)).now_ms
     local second = run.defendis(("ingest %s --replay %s/tape"):format(path, folder), { env = OFF })
     assert.same({ 0, first.out }, { second.code, second.out })
+    local r = run.defendis(("replay %s --cassette %s/tape --json"):format(path, folder))
+    assert.equal(0, r.code, r.err)
+    local found = {}
+    for _, f in ipairs(lines(folder .. "/out/findings.jsonl")) do found[f.id] = true end
+    for _, f in ipairs(cjson.decode(r.out).findings) do assert.is_true(found[f.id]) end
+    assert.equal(#lines(folder .. "/out/dataleaks.credentials.jsonl") + #lines(folder .. "/out/dataleaks.documents.jsonl"),
+      cjson.decode(r.out).records.unique)
     run.write(head, ('{"tape":1,"now_ms":%d}'):format(now + 5 * 86400000))
     second = run.defendis(("ingest %s --replay %s/tape"):format(path, folder), { env = OFF })
     assert.equal(2, second.code)
@@ -138,6 +145,9 @@ describe("a tape", function()
     ]])
     local first = run.defendis(("run %s --record %s/tape"):format(script, folder), { env = api.api.env })
     assert.equal(0, first.code, first.err)
+    run.defendis(("run %s --replay %s/tape --trace %s/played"):format(script, folder, folder), { env = OFF })
+    assert.same({ 200, 200, 200, 409 }, (function(t) return { t[1].status, t[2].status, t[3].status, t[4].status } end)(lines(folder
+      .. "/played")))
     assert.same({ 1, 2, 3 }, cjson.decode(first.out).n)
     assert.same({ "quota", 10, "rid-7", 409 }, (function(d) return { d.kind, d.used, d.id, d.status } end)(cjson.decode(first.out)))
     for _ = 1, 5 do -- the members of a body in any order
@@ -157,7 +167,8 @@ describe("a tape", function()
     local script = run.write(run.folder() .. "/s.lua", [[
       local client <close> = require("defendis").client{}
       for _ = 1, 2 do
-        for _ in client:each("dataleaks.documents", { domain = "acme.example", from = "2026-01-01", to = "2026-01-05", pageSize = 50 }) do end
+        local query = { domain = "acme.example", from = "2026-01-01", to = "2026-01-05", pageSize = 50 }
+        for _ in client:each("dataleaks.documents", query) do end
       end
     ]])
     r = run.defendis(("run %s --replay %s"):format(script, dir), { env = OFF })

@@ -61,7 +61,9 @@ typedef enum df_http_header {
   DF_H_COUNT
 } df_http_header;
 
-#define DF_HTTP_HEADER_NAMES "content-type", "x-request-id", "retry-after", "ratelimit", "ratelimit-remaining", "ratelimit-reset", "location"
+/* Their names, in this order. */
+#define DF_HTTP_HEADER_NAMES \
+  "content-type", "x-request-id", "retry-after", "ratelimit", "ratelimit-remaining", "ratelimit-reset", "location"
 
 typedef struct df_http_answer {
   void *tag;

@@ -13,6 +13,7 @@
 #include "io/hash.h"
 #include "io/stream.h"
 #include "job/redact.h"
+#include "job/trace.h"
 
 /* A call that was recorded: its key is method, path, sorted query and the digest of the body. */
 typedef struct cassette {
@@ -318,7 +319,8 @@ static cassette *next_of(const char *key, df_error *err) {
     if (nearest == NULL || alike(c->key, key) > alike(nearest->key, key)) nearest = c;
   }
   if (played > 0) df_fail(err, DF_CONFIG, "%.230s was asked once more than the %d times on the tape %.120s", key, played, g.dir);
-  else df_fail(err, DF_CONFIG, "%.180s is not on the tape %.80s; the nearest there is %.180s", key, g.dir, nearest != NULL ? nearest->key : "none");
+  else df_fail(err, DF_CONFIG, "%.180s is not on the tape %.80s; the nearest there is %.180s", key, g.dir,
+               nearest != NULL ? nearest->key : "none");
   return NULL;
 }
 
@@ -358,6 +360,16 @@ static int fill(df_completion *d, const char *name, df_error *err) {
   return rc;
 }
 
+/* A trace that says nothing of what was played would look as if nothing had been asked. */
+static void tell(const char *method, const char *url, const df_buf *body, const df_completion *d) {
+  df_attempt a = {.method = method, .url = url, .outcome = d->rc == 0 ? "played" : d->error.message, .request_id = d->request_id,
+                  .decision = d->rc == 0 ? "done" : "fail", .status = d->status, .attempt = d->attempts, .request = body,
+                  .answer = d->body.data, .answer_len = d->body.len};
+  if (d->doc != NULL) a.answer = df_json_span(d->doc, 0, &a.answer_len);
+  a.bytes = a.answer_len;
+  df_trace_attempt(&a);
+}
+
 static void play(const char *key, df_completion *d) {
   df_error err;
   cassette *c = next_of(key, &err);
@@ -381,6 +393,7 @@ void df_tape_pass(const char *method, const char *url, const df_buf *body, df_co
     if (g.mode == DF_TAPE_PLAY) d->rc = df_fail(&d->error, DF_LIMIT, "out of memory");
   } else if (g.mode == DF_TAPE_PLAY) {
     play(key.data, d);
+    tell(method, url, body, d);
   } else {
     record(method, &redacted, &json, d);
   }

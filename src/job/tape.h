@@ -15,6 +15,7 @@ int df_tape_record(const char *dir, int64_t now, df_error *err);
 /* Plays from now on, process-wide: a call of a client of the API is answered from the folder and nothing is sent. */
 int df_tape_play(const char *dir, df_error *err);
 
+/* What is done now. */
 df_tape_mode df_tape_is(void);
 
 /* Unix ms that the tape's run stands at, 0 without a tape. */

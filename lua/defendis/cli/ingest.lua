@@ -111,7 +111,7 @@ function ingest.run(args)
     past, err = backfill_words(args)
     if not past then return nil, err end
   end
-  if args.every and (args.plan or args.record or args.replay) then
+  if args.every and (args.plan or args.record or args.tape) then
     return config("--every and --%s exclude each other", args.plan and "plan" or args.record and "record" or "replay")
   end
   if args.every then

@@ -17,7 +17,7 @@ local function size(bytes)
 end
 
 local function duration(minutes)
-  if minutes < 1 then return ("%.0f seconds"):format(math.ceil(minutes * 60)) end
+  if minutes < 1.5 then return ("%d s"):format(math.ceil(minutes * 60)) end
   return minutes < 120 and ("%.0f minutes"):format(minutes) or ("%.1f hours"):format(minutes / 60)
 end
 
@@ -37,7 +37,7 @@ local function show(figures, args)
     if figures.requests == 0 then
       print "nothing to do: all windows are closed"
     else
-      print(("%d requests, %s at %.1f requests/s, as %d were answered now"):format(figures.requests, duration(figures.minutes),
+      print(("%d requests, about %s at %.1f requests/s, as %d were answered now"):format(figures.requests, duration(figures.minutes),
         figures.requests_per_second, figures.asked))
     end
   end

@@ -1,6 +1,5 @@
 -- planner.lua: what a run would ask for, before it does: the first page of each window is read, and no state is changed.
 local core = require "defendis.core"
-local client_module = require "defendis.client"
 local scope = require "defendis.pipeline.scope"
 local split = require "defendis.pipeline.split"
 local task = require "defendis.task"
@@ -40,7 +39,7 @@ local function probe(client, jobs, concurrency, tick)
       elseif type(page) ~= "table" then
         error(page, 0)
       elseif page.kind == "scope" or page.kind == "not_found" or page.kind == "invalid" then
-        job.figures.error = page.message
+        job.figures.error, job.figures.fault = page.message, page
       else
         failed = failed or page
       end
@@ -62,7 +61,7 @@ local function estimate(streams, took)
     f.bytes = f.seen > 0 and math.ceil(f.records * f.seen_bytes / f.seen) or f.seen_bytes
     for _, name in ipairs{ "windows", "closed", "requests", "records", "bytes" } do total[name] = total[name] + f[name] end
     total.exact = total.exact and f.exact and not f.error
-    f.seen, f.seen_bytes = nil, nil
+    f.seen, f.seen_bytes, f.fault = nil, nil, nil
   end
   if took.requests > 0 then
     total.requests_per_second = took.requests * 1000 / math.max(took.ms, 1)
@@ -77,7 +76,7 @@ function planner.list(client, dataset, path, query)
   figures.windows = 1
   local took, err = probe(client, { { figures = figures, path = path, query = query, first = 1 } }, 1, function() end)
   if not took then return nil, err end
-  if figures.error then return nil, { kind = "invalid", message = figures.error, status = 400 } end
+  if figures.fault then return nil, figures.fault end
   return estimate({ figures }, took)
 end
 
