@@ -12,7 +12,8 @@ static const struct {
   df_field_kind kind;
 } lists[] = {{"names", DF_FIELD_TEXT}, {"cards", DF_FIELD_CARD}, {"bare", DF_FIELD_BARE}};
 
-/* core.tape.hide{names=, cards=, bare=, parts=, whole=} -> true | nil, err: lists of names whose values are hidden from now on. */
+/* core.tape.hide{names=, cards=, bare=, parts=, whole=} -> true | nil, err: lists of names whose values are
+   hidden from now on; the passwords of proxies are too. */
 static int l_hide(lua_State *L) {
   df_error err;
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -28,6 +29,7 @@ static int l_hide(lua_State *L) {
     }
     lua_settop(L, 1); /* [t] */
   }
+  if (df_redact_proxies(&err) != 0) return df_push_error(L, &err);
   lua_pushboolean(L, 1); /* [t, true] */
   return 1;
 }

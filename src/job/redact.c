@@ -56,6 +56,40 @@ static void forget(size_t from) {
   }
 }
 
+static int hex(char c) { return isdigit((unsigned char)c) ? c - '0' : (tolower((unsigned char)c) - 'a') + 10; }
+
+static int decode(df_buf *to, const char *text, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    char c = text[i] == '+' ? ' ' : text[i];
+    if (c == '%' && i + 2 < n && isxdigit((unsigned char)text[i + 1]) && isxdigit((unsigned char)text[i + 2])) {
+      c = (char)(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+      i += 2;
+    }
+    if (df_buf_add(to, &c, 1) != 0) return -1;
+  }
+  return df_buf_str(to) != NULL ? 0 : -1;
+}
+
+/* A proxy's password is libcurl's business, but an error or a server may tell it: for the rest of the process it is a live secret. */
+int df_redact_proxies(df_error *err) {
+  static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+  static int done;
+  for (size_t i = 0; !done && i < sizeof names / sizeof *names; i++) {
+    const char *url = getenv(names[i]), *sign = url != NULL ? strrchr(url, '@') : NULL, *at = url != NULL ? strstr(url, "://") : NULL;
+    at = at != NULL ? at + 3 : url;
+    const char *colon = sign != NULL && at < sign ? memchr(at, ':', (size_t)(sign - at)) : NULL;
+    df_buf plain = {0};
+    df_secret *kept;
+    if (colon == NULL || sign - colon < 2) continue;
+    int rc = decode(&plain, colon + 1, (size_t)(sign - colon - 1)) != 0 ? df_fail(err, DF_LIMIT, "out of memory")
+                                                                         : df_secret_new(&kept, plain.data, plain.len, names[i], err);
+    df_buf_free(&plain);
+    if (rc != 0) return -1;
+  }
+  done = 1;
+  return 0;
+}
+
 void df_redact_begin(void) {
   forget(0);
   g.known.of_request = 0;
@@ -145,9 +179,50 @@ static int replace_known(df_buf *b, df_redact_mode mode) {
   return 0;
 }
 
+/* Replaces n bytes at `at`; *end is moved with what follows. */
+static int hide_at(df_buf *b, size_t at, size_t n, size_t *end, df_redact_mode mode) {
+  df_buf next = {0};
+  int rc = df_buf_add(&next, b->data, at) != 0 || add_hidden(&next, b->data + at, n, 0, mode) != 0;
+  *end = next.len;
+  if (rc != 0 || df_buf_add(&next, b->data + at + n, b->len - at - n) != 0) return df_buf_free(&next), -1;
+  df_buf_free(b);
+  *b = next;
+  return 0;
+}
+
+static size_t span_until(const df_buf *b, size_t at, const char *ends) {
+  size_t n = 0;
+  while (at + n < b->len && !isspace((unsigned char)b->data[at + n]) && strchr(ends, b->data[at + n]) == NULL) n++;
+  return n;
+}
+
+/* A URL's password, and its parameters with a listed name. */
+static int clean_url(df_buf *b, df_redact_mode mode) {
+  const char *scheme = memmem(b->data, b->len, "://", 3);
+  if (scheme == NULL) return 0;
+  size_t at = (size_t)(scheme - b->data) + 3, host = at + span_until(b, at, "/?#"), user = span_until(b, at, ":@/?#"), n;
+  if (at + user < host && b->data[at + user] == ':') {
+    const char *sign = memrchr(b->data + at, '@', host - at);
+    size_t from = at + user + 1;
+    if (sign != NULL && hide_at(b, from, (size_t)(sign - b->data) - from, &at, mode) != 0) return -1;
+  }
+  for (; at < b->len; at++) {
+    if (strchr("?&#;", b->data[at]) == NULL) continue;
+    size_t name = span_until(b, at + 1, "=&#?;"), from = at + name + 2;
+    if (at + 1 + name >= b->len || b->data[at + 1 + name] != '=') continue;
+    how h = how_of(b->data + at + 1, name);
+    n = span_until(b, from, "&#");
+    if (n == 0 || (h != LISTED && h != PART)) continue;
+    if (hide_at(b, from, n, &at, mode) != 0) return -1;
+    at--;
+  }
+  return 0;
+}
+
 /* Hides within a text that has no listed name: live secrets, known values, card numbers. */
 static int clean(df_buf *b, df_redact_mode mode) {
   if (b->len == 0) return 0;
+  if (memchr(b->data, '\0', b->len) == NULL && clean_url(b, mode) != 0) return -1;
   size_t before = b->len;
   df_secret_redact(b);
   if (b->len != before && mode == DF_REDACT_STAND_IN) g.count++;
@@ -329,20 +404,6 @@ void df_redact_text(char *text, size_t size, df_redact_mode mode) {
   if (df_buf_puts(&b, text) != 0 || clean(&b, mode) != 0) snprintf(text, size, "(not shown)");
   else snprintf(text, size, "%.*s", (int)b.len, b.len > 0 ? b.data : "");
   df_buf_free(&b);
-}
-
-static int hex(char c) { return isdigit((unsigned char)c) ? c - '0' : (tolower((unsigned char)c) - 'a') + 10; }
-
-static int decode(df_buf *to, const char *text, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    char c = text[i] == '+' ? ' ' : text[i];
-    if (c == '%' && i + 2 < n && isxdigit((unsigned char)text[i + 1]) && isxdigit((unsigned char)text[i + 2])) {
-      c = (char)(hex(text[i + 1]) * 16 + hex(text[i + 2]));
-      i += 2;
-    }
-    if (df_buf_add(to, &c, 1) != 0) return -1;
-  }
-  return df_buf_str(to) != NULL ? 0 : -1;
 }
 
 /* A name, value or segment of a path: as it stands unless something in it is hidden. */

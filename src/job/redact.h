@@ -19,6 +19,9 @@ int df_redact_field(const char *name, size_t n, df_field_kind kind, df_error *er
 /* Lists what a name of a text may be made of, without its marks and capitals: a part of it, or (whole) all of it. */
 int df_redact_word(const char *word, size_t n, int whole, df_error *err);
 
+/* The passwords of the proxies in the environment are live secrets from now on. */
+int df_redact_proxies(df_error *err);
+
 /* A call begins: forgets the values of the one before, which the functions below look for in what follows. */
 void df_redact_begin(void);
 

@@ -306,21 +306,26 @@ static size_t alike(const char *a, const char *b) {
   return n + m;
 }
 
+static int fail_missing(const char *key, df_error *err) {
+  const cassette *nearest = NULL;
+  for (size_t i = 0; i < g.n; i++)
+    if (nearest == NULL || alike(g.list[i].key, key) > alike(nearest->key, key)) nearest = &g.list[i];
+  return df_fail(err, DF_CONFIG, "%.180s is not on the tape %.80s; the nearest there is %.180s", key, g.dir,
+                 nearest != NULL ? nearest->key : "none");
+}
+
 /* The next answer to a call; or NULL, and err says what is nearest. */
 static cassette *next_of(const char *key, df_error *err) {
-  const cassette *nearest = NULL;
-  int played = 0;
-  for (size_t i = 0; i < g.n; i++) {
-    cassette *c = &g.list[i];
-    if (strcmp(c->key, key) == 0) {
-      if (!c->played) return c->played = 1, c;
-      played++;
-    }
-    if (nearest == NULL || alike(c->key, key) > alike(nearest->key, key)) nearest = c;
+  size_t low = 0, high = g.n, at;
+  while (low < high) { /* the first one that is not before key */
+    size_t mid = low + (high - low) / 2;
+    if (strcmp(g.list[mid].key, key) < 0) low = mid + 1;
+    else high = mid;
   }
-  if (played > 0) df_fail(err, DF_CONFIG, "%.230s was asked once more than the %d times on the tape %.120s", key, played, g.dir);
-  else df_fail(err, DF_CONFIG, "%.180s is not on the tape %.80s; the nearest there is %.180s", key, g.dir,
-               nearest != NULL ? nearest->key : "none");
+  for (at = low; at < g.n && strcmp(g.list[at].key, key) == 0; at++)
+    if (!g.list[at].played) return g.list[at].played = 1, &g.list[at];
+  if (at == low) fail_missing(key, err);
+  else df_fail(err, DF_CONFIG, "%.230s was asked once more than the %zu times on the tape %.120s", key, at - low, g.dir);
   return NULL;
 }
 
