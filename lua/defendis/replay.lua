@@ -116,7 +116,7 @@ local function take(self, file, line)
 end
 
 local function read(self, file)
-  local f, problem = io.open(file.path, "rb")
+  local f, problem = (file.open or io.open)(file.path, "rb")
   if not f then return config("cannot read %s", problem) end
   local n, ok, err = 0, true, nil
   local read_all, fault = pcall(function()

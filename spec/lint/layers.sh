@@ -58,7 +58,7 @@ bare $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host
 lua_in() { for f in "$@"; do find "lua/defendis/$f" "lua/defendis/$f.lua" -name '*.lua' 2>/dev/null; done; }
 check='check time'
 middle='catalog client connection endpoint helpers kinds normalize posting producing rotation rules secret sensitive sigma sinks task store transfer ledger runner watchlist'
-upper='init pipeline reference ruletest simulator replay report lintrules lintfields lintmaps lintsigma junit explain'
+upper='init cassettes pipeline reference ruletest simulator replay report lintrules lintfields lintmaps lintsigma junit explain'
 requires() { # requires MODULES LAYERS WHAT
   files=$(lua_in $1)
   [ -n "$files" ] || return 0

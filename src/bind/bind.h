@@ -34,6 +34,7 @@ int df_open_regex(lua_State *L);
 int df_open_map(lua_State *L);
 int df_open_sensitive(lua_State *L);
 int df_open_budget(lua_State *L);
+int df_open_tape(lua_State *L);
 
 /* lua_getallocf, but never of a budget, which blocks may outlive. */
 lua_Alloc df_base_alloc(lua_State *L, void **ud);

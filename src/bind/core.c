@@ -63,7 +63,7 @@ int df_open_core(lua_State *L) {
       {"sys", df_open_sys, 0},       {"secret", df_open_secret, 0},
       {"endpoint", df_open_endpoint, 0}, {"connection", df_open_connection, 0},
       {"events", df_open_events, 0}, {"names", df_open_names, 1},   {"regex", df_open_regex, 1}, {"map", df_open_map, 0},
-      {"sensitive", df_open_sensitive, 0}, {"budget", df_open_budget, 0},
+      {"sensitive", df_open_sensitive, 0}, {"budget", df_open_budget, 0}, {"tape", df_open_tape, 0},
   };
   luaL_checkversion(L);
   int trusted = df_context_of(L)->trusted;

@@ -380,10 +380,12 @@ void df_http_poll(df_http *h, int wait_ms, const int *writing, size_t n) {
   for (CURLMsg *m; (m = df_curl.multi_info_read(h->multi, &queued)) != NULL;) {
     if (m->msg != CURLMSG_DONE) continue;
     transfer *t = NULL;
-    long status = 0;
+    long status = 0, connects = 1;
     CURLcode code = m->data.result;
     df_curl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
     df_curl.easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+    df_curl.easy_getinfo(m->easy_handle, CURLINFO_NUM_CONNECTS, &connects);
+    t->answer->reused = connects == 0;
     t->answer->outcome = judge(t, code);
     t->answer->status = (int)status;
     if (code != CURLE_OK)

@@ -61,10 +61,15 @@ typedef enum df_http_header {
   DF_H_COUNT
 } df_http_header;
 
+/* Their names, in this order. */
+#define DF_HTTP_HEADER_NAMES \
+  "content-type", "x-request-id", "retry-after", "ratelimit", "ratelimit-remaining", "ratelimit-reset", "location"
+
 typedef struct df_http_answer {
   void *tag;
   df_http_outcome outcome;
   int status;
+  int reused; /* the connection had been used before */
   char headers[DF_H_COUNT][160]; /* "" where absent; the last one where repeated; printable ASCII only, live secrets masked */
   df_buf body;
   df_connection *connection; /* of a connect_only request that succeeded; whoever takes it sets NULL */

@@ -8,15 +8,16 @@
 
 #include "api/fetch.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/secret.h"
 #include "io/http.h"
 #include "io/watch.h"
 #include "job/tally.h"
+#include "job/tape.h"
 #include "job/target.h"
+#include "job/trace.h"
 #include "job/words.h"
 
-enum { DEFAULT_TIMEOUT_MS = 120000, DEFAULT_IN_FLIGHT = 8 };
+enum { DEFAULT_TIMEOUT_MS = 120000, DEFAULT_IN_FLIGHT = 8, TAPE_WAIT_MS = 5 };
 
 typedef struct client {
   uint32_t id;
@@ -39,6 +40,7 @@ typedef struct call {
   df_buf url, lines, body;
   char content_type[DF_CONTENT_TYPE_MAX];
   size_t sent; /* of body, on a stream */
+  size_t taped; /* where the path begins in the URL of a call that the tape is told of, or 0 */
   int no_key, repeatable, on_wire, done, fd;
   int64_t started, due, sent_at;
   df_completion *completion;
@@ -137,7 +139,11 @@ static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   if (c->client == NULL) return df_fail(err, DF_CONFIG, "the client is closed");
   if ((c->op != DF_OP_REQUEST) != c->client->target.stream)
     return df_fail(err, DF_CONFIG, "requests are not for a stream, and bytes for nothing else");
-  if (df_target_prepare(&c->client->target, k, &c->url, &c->lines, err) != 0) return -1;
+  df_call keyless = *k;
+  keyless.no_key |= df_tape_is() == DF_TAPE_PLAY;
+  if (df_target_prepare(&c->client->target, &keyless, &c->url, &c->lines, err) != 0 || df_buf_str(&c->url) == NULL) return -1;
+  if (df_tape_is() != DF_TAPE_OFF && c->client->target.kind == DF_BASE_API) c->taped = strlen(c->client->target.url);
+  c->done = c->taped > 0 && df_tape_is() == DF_TAPE_PLAY;
   if (k->body != NULL && (df_buf_add(&c->body, k->body, k->body_len) != 0 || df_buf_str(&c->body) == NULL))
     return df_fail(err, DF_LIMIT, "out of memory");
   snprintf(c->method, sizeof c->method, "%s", k->method);
@@ -168,7 +174,7 @@ static int submit(df_port *port, uint64_t *id, const df_call *k, df_error *err) 
   c->no_key = k->no_key;
   c->fd = k->fd;
   c->started = df_clock_mono_ms();
-  c->due = c->started + k->timeout_ms;
+  c->due = c->started + (df_tape_is() == DF_TAPE_PLAY && k->timeout_ms > TAPE_WAIT_MS ? TAPE_WAIT_MS : k->timeout_ms);
   c->completion->decode = k->decode;
   c->completion->id = *id = ++l->last_call;
   *l->last = c;
@@ -194,6 +200,7 @@ static df_completion *collect(df_port *port, const void *owner, uint64_t id) {
   if (c == NULL) return NULL;
   df_completion *done = c->completion;
   c->completion = NULL;
+  if (c->taped > 0 && df_tape_is() != DF_TAPE_OFF) df_tape_pass(c->method, c->url.data + c->taped, &c->body, done);
   free_call((local *)port, c);
   return done;
 }
@@ -297,46 +304,43 @@ static void send_request(local *l, call *c, int64_t now) {
   }
 }
 
-static void decode_body(call *c, df_http_answer *a, df_answer *out) {
-  df_completion *d = c->completion;
-  df_error err;
-  df_json_limits limits = {.recover = d->decode == DF_DECODE_PAGE};
-  out->body = a->body.len == 0 ? DF_BODY_EMPTY : DF_BODY_JSON;
-  if (a->body.len == 0) return;
-  if (df_json_parse(&d->doc, &a->body, &limits, &err) != 0)
-    d->doc = NULL;
-  else if (d->decode != DF_DECODE_PAGE || df_json_page(d->doc, &err) == 0)
-    return;
-  out->body = DF_BODY_BAD;
-  if (err.kind == DF_LIMIT) out->transport = DF_TRANSPORT_TOO_LARGE; /* asking again would not make it smaller */
-  snprintf(a->detail, sizeof a->detail, "%.150s", err.message);
-}
-
-static const df_transport transports[] = {[DF_HTTP_OK] = DF_TRANSPORT_OK,           [DF_HTTP_CONNECT] = DF_TRANSPORT_UNSENT,
-                                          [DF_HTTP_TLS] = DF_TRANSPORT_TLS,         [DF_HTTP_TIMEOUT] = DF_TRANSPORT_TIMEOUT,
-                                          [DF_HTTP_BROKEN] = DF_TRANSPORT_BROKEN,   [DF_HTTP_TOO_BIG] = DF_TRANSPORT_TOO_LARGE,
-                                          [DF_HTTP_FORBIDDEN] = DF_TRANSPORT_FORBIDDEN};
-
 static void keep_text(call *c, df_http_answer *a) {
   df_buf_free(&c->completion->body);
   c->completion->body = a->body;
   a->body = (df_buf){0};
 }
 
-static const char *header(const df_http_answer *a, df_http_header h) { return a->headers[h][0] != '\0' ? a->headers[h] : NULL; }
+static void trace(const call *c, const df_http_answer *a, size_t bytes, int64_t now) {
+  static const char *const decisions[] = {"retry", "retry", "done", "fail"}, *const names[] = {DF_HTTP_HEADER_NAMES};
+  const df_completion *d = c->completion;
+  int is_api = c->client->target.kind == DF_BASE_API;
+  df_attempt t = {.method = c->method,
+                  .url = is_api ? c->url.data + strlen(c->client->target.url) : strchr(c->fetch.what, ' ') + 1,
+                  .outcome = a->outcome == DF_HTTP_OK ? "answered" : a->detail,
+                  .request_id = d->request_id,
+                  .decision = decisions[c->fetch.step],
+                  .status = a->status,
+                  .attempt = c->fetch.attempts,
+                  .reused = a->reused,
+                  .ms = now - c->sent_at,
+                  .wait_ms = c->fetch.step == DF_FETCH_WAIT ? c->fetch.resume_at - now : 0,
+                  .bytes = bytes,
+                  .request = &c->body,
+                  .answer = d->body.data,
+                  .answer_len = d->body.len,
+                  .headers = a->headers,
+                  .names = names,
+                  .header_count = DF_H_COUNT};
+  if (d->doc != NULL) t.answer = df_json_span(d->doc, 0, &t.answer_len);
+  df_trace_attempt(&t);
+}
 
 static void on_answer(call *c, df_http_answer *a) {
+  size_t bytes = a->body.len;
   int64_t now = df_clock_mono_ms(), wall = df_clock_wall_ms();
   c->on_wire = 0;
   c->client->in_flight--;
-  df_answer out = {.transport = transports[a->outcome],
-                   .detail = a->detail,
-                   .status = a->status,
-                   .retry_after = header(a, DF_H_RETRY_AFTER),
-                   .request_id = header(a, DF_H_REQUEST_ID),
-                   .content_type = header(a, DF_H_CONTENT_TYPE),
-                   .location = header(a, DF_H_LOCATION),
-                   .rate = {header(a, DF_H_RATE_REMAINING), header(a, DF_H_RATE_RESET), header(a, DF_H_RATE_COMBINED)}};
+  df_answer out = df_answer_of(a);
   df_completion *d = c->completion;
   if (c->client->target.kind == DF_BASE_API) df_tally_add(a->outcome == DF_HTTP_OK ? a->status : 0, c->fetch.attempts > 1);
   snprintf(d->request_id, sizeof d->request_id, "%.128s", a->headers[DF_H_REQUEST_ID]);
@@ -353,7 +357,7 @@ static void on_answer(call *c, df_http_answer *a) {
     df_fetch_answer(&c->fetch, now, wall, &out);
     keep_text(c, a);
   } else if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
-    decode_body(c, a, &out);
+    df_decode_body(d, a, &out);
     df_fetch_answer(&c->fetch, now, wall, &out);
   } else {
     df_words words;
@@ -361,15 +365,7 @@ static void on_answer(call *c, df_http_answer *a) {
     df_fetch_answer(&c->fetch, now, wall, &out);
     keep_text(c, a);
   }
-  const char *url = c->client->target.kind == DF_BASE_API ? c->url.data + strlen(c->client->target.url) : strchr(c->fetch.what, ' ') + 1;
-  df_log_field fields[] = {{"method", c->method, 0},
-                           {"url", url, 0},
-                           {"status", NULL, a->status},
-                           {"outcome", a->outcome == DF_HTTP_OK ? "answered" : a->detail, 0},
-                           {"request_id", d->request_id, 0},
-                           {"attempt", NULL, c->fetch.attempts},
-                           {"ms", NULL, now - c->sent_at}};
-  df_log(1, "request", fields, sizeof fields / sizeof *fields);
+  trace(c, a, bytes, now);
 }
 
 /* Sends or checks on a stream, as far as it goes without waiting. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "job/job.h"
+#include "job/tape.h"
 
 /* Everything a script can name, with the reason where one is not obvious. Not here: load and its kin (bytecode),
    collectgarbage (stops the collector), xpcall (its handler would run past a limit), debug, io, package,
@@ -101,6 +102,35 @@ static int l_print(lua_State *L) {
   return 0;
 }
 
+/* os.time and os.date where a tape stands for the world: without a time they mean the recording's. Upvalues: the function, and which of
+   its arguments is the time. */
+static int l_taped(lua_State *L) {
+  int at = (int)lua_tointeger(L, lua_upvalueindex(2));
+  if (!lua_isnoneornil(L, at)) {
+    lua_pushvalue(L, lua_upvalueindex(1)); /* [..., f] */
+    lua_insert(L, 1);                      /* [f, ...] */
+    lua_call(L, lua_gettop(L) - 1, 1);     /* [result] */
+    return 1;
+  }
+  lua_settop(L, at - 1);
+  lua_pushinteger(L, df_tape_now() / 1000); /* [format or nothing, now] */
+  if (at == 1) return 1;
+  if (lua_isnil(L, 1)) lua_pushliteral(L, "%c"), lua_replace(L, 1); /* [format, now] */
+  lua_pushvalue(L, lua_upvalueindex(1));                          /* [format, now, f] */
+  lua_insert(L, 1);                                               /* [f, format, now] */
+  lua_call(L, 2, 1);                                              /* [text or table] */
+  return 1;
+}
+
+static void tape_clock(lua_State *L, const char *name, int at) {
+  lua_getglobal(L, "os");          /* [os] */
+  lua_getfield(L, -1, name);       /* [os, f] */
+  lua_pushinteger(L, at);          /* [os, f, at] */
+  lua_pushcclosure(L, l_taped, 2); /* [os, taped] */
+  lua_setfield(L, -2, name);       /* [os] */
+  lua_pop(L, 1);                   /* [] */
+}
+
 void df_sandbox_open_listed(lua_State *L) {
   for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
     luaL_requiref(L, allowed[i].lib, allowed[i].open, 1); /* [lib] */
@@ -109,6 +139,7 @@ void df_sandbox_open_listed(lua_State *L) {
   }
   charge(L, "coroutine", "create");
   charge(L, "coroutine", "wrap");
+  if (df_tape_now() > 0) tape_clock(L, "time", 1), tape_clock(L, "date", 2);
   lua_pushliteral(L, "");            /* [""] */
   lua_getmetatable(L, -1);           /* ["", mt] */
   lua_pushboolean(L, 0);             /* ["", mt, false] */

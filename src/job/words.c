@@ -1,4 +1,4 @@
-/* words.c: what an error's body says, as text for the judge. */
+/* words.c: what an answer says, for the judge. */
 #include "job/words.h"
 
 #include <stdio.h>
@@ -40,4 +40,36 @@ void df_words_read(df_words *w, df_answer *out, const df_buf *body) {
   }
   df_json_free(doc);
   df_buf_free(&copy);
+}
+
+static const df_transport transports[] = {[DF_HTTP_OK] = DF_TRANSPORT_OK,           [DF_HTTP_CONNECT] = DF_TRANSPORT_UNSENT,
+                                          [DF_HTTP_TLS] = DF_TRANSPORT_TLS,         [DF_HTTP_TIMEOUT] = DF_TRANSPORT_TIMEOUT,
+                                          [DF_HTTP_BROKEN] = DF_TRANSPORT_BROKEN,   [DF_HTTP_TOO_BIG] = DF_TRANSPORT_TOO_LARGE,
+                                          [DF_HTTP_FORBIDDEN] = DF_TRANSPORT_FORBIDDEN};
+
+static const char *header(const df_http_answer *a, df_http_header h) { return a->headers[h][0] != '\0' ? a->headers[h] : NULL; }
+
+df_answer df_answer_of(const df_http_answer *a) {
+  return (df_answer){.transport = transports[a->outcome],
+                     .detail = a->detail,
+                     .status = a->status,
+                     .retry_after = header(a, DF_H_RETRY_AFTER),
+                     .request_id = header(a, DF_H_REQUEST_ID),
+                     .content_type = header(a, DF_H_CONTENT_TYPE),
+                     .location = header(a, DF_H_LOCATION),
+                     .rate = {header(a, DF_H_RATE_REMAINING), header(a, DF_H_RATE_RESET), header(a, DF_H_RATE_COMBINED)}};
+}
+
+void df_decode_body(df_completion *d, df_http_answer *a, df_answer *out) {
+  df_error err;
+  df_json_limits limits = {.recover = d->decode == DF_DECODE_PAGE};
+  out->body = a->body.len == 0 ? DF_BODY_EMPTY : DF_BODY_JSON;
+  if (a->body.len == 0) return;
+  if (df_json_parse(&d->doc, &a->body, &limits, &err) != 0)
+    d->doc = NULL;
+  else if (d->decode != DF_DECODE_PAGE || df_json_page(d->doc, &err) == 0)
+    return;
+  out->body = DF_BODY_BAD;
+  if (err.kind == DF_LIMIT) out->transport = DF_TRANSPORT_TOO_LARGE; /* asking again would not make it smaller */
+  snprintf(a->detail, sizeof a->detail, "%.150s", err.message);
 }

@@ -13,6 +13,7 @@ function call.options(command)
   command:option("--json-body", "File with the JSON to send; - for stdin."):argname "FILE"
   command:flag("--paginate", "All pages of a list, as JSON lines.")
   common.client_options(command)
+  require("defendis.cli.tape").options(command)
 end
 
 local function paginate(client, args, query)

@@ -15,7 +15,9 @@ function fetch.options(command)
   command:option("--limit", "Stop after this many records."):convert(common.integer("--limit", 1)):argname "N"
   command:option("--page-size", "Records per request.", "100"):convert(common.integer("--page-size", 1)):argname "N"
   command:flag("--reveal", "Passwords, tokens and card numbers as they are; a line on stderr says that it was done.")
+  command:flag("--plan", "Ask for the first page only, and print what all would take.")
   common.client_options(command)
+  require("defendis.cli.tape").options(command)
 end
 
 -- Writes the pages' records until the limit; hidden: what is masked, or nil. Returns how many.
@@ -47,6 +49,7 @@ function fetch.run(args)
   if not path then return nil, query end
   local client <close>, problem = common.client(args)
   if not client then return nil, problem end
+  if args.plan then return require("defendis.cli.plan").fetch(client, args, path, query) end
   local hidden
   if not args.reveal then
     hidden, problem = sensitive.list_of(args.dataset, {})

@@ -5,7 +5,9 @@ local common = require "defendis.cli.common"
 local file = require "defendis.pipeline.file"
 local halt = require "defendis.pipeline.halt"
 local report = require "defendis.cli.report"
+local replayed = require "defendis.pipeline.replayed"
 local signals = require "defendis.cli.signals"
+local tape = require "defendis.cli.tape"
 local time = require "defendis.time"
 local ui = require "defendis.cli.ui"
 
@@ -21,7 +23,9 @@ function ingest.options(command)
   command:option("--to", "With --backfill: day after the last, YYYY-MM-DD."):argname "DATE"
   command:option("--as-of", "With --backfill: decide as if it were this time, such as 2026-01-31T12:00:00Z."):argname "TIME"
   command:flag("--alert", "With --backfill: give findings also to sinks that alert somebody.")
+  command:flag("--plan", "Ask for the first page of each window only, and print what all would take; changes no state.")
   common.client_options(command)
+  require("defendis.cli.tape").options(command)
 end
 
 local function config(...) return nil, check.error("config", string.format(...)) end
@@ -65,6 +69,23 @@ local function backfill_words(args)
   return { name = args.backfill, from = from, to = to, as_of = as_of, alert = args.alert or false }
 end
 
+-- Reads the pipeline file; on a tape, its state and its files are others. Returns the plan, or nil, err.
+local function load_plan(args, past)
+  local plan, err = file.read(args.pipeline, args.plan, past)
+  if not plan then return nil, err end
+  local ok
+  ok, err = tape.hide(plan.sensitive)
+  if not ok then return nil, err end
+  if args.plan then return plan end
+  if core.tape.playing() then
+    local left_out
+    plan, left_out = replayed.apply(plan)
+    if not plan then return nil, left_out end
+    if left_out[1] then io.stderr:write("defendis: a replay does not deliver to ", table.concat(left_out, ", "), "\n") end
+  end
+  return file.make_sinks(plan)
+end
+
 local function once(plan, args)
   local update, finish = ui.progress()
   local ending = halt.new()
@@ -90,6 +111,9 @@ function ingest.run(args)
     past, err = backfill_words(args)
     if not past then return nil, err end
   end
+  if args.every and (args.plan or args.record or args.tape) then
+    return config("--every and --%s exclude each other", args.plan and "plan" or args.record and "record" or "replay")
+  end
   if args.every then
     words, err = daemon_words(args)
     if not words then return nil, err end
@@ -97,8 +121,9 @@ function ingest.run(args)
     return config("--listen goes with --every only: a single run is over before anybody asks")
   end
   local plan
-  plan, err = file.load(args.pipeline, false, past)
+  plan, err = load_plan(args, past)
   if not plan then return nil, err end
+  if args.plan then return require("defendis.cli.plan").ingest(plan, args) end
   if words then return require("defendis.cli.daemon").run(plan, args, words) end
   return once(plan, args)
 end

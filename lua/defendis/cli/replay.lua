@@ -1,5 +1,6 @@
 -- replay.lua: `defendis replay PIPELINE.lua`: its rules on recorded records, and what other rules, or ingest, would find instead.
 local core = require "defendis.core"
+local cassettes = require "defendis.cassettes"
 local catalog = require "defendis.catalog"
 local check = require "defendis.check"
 local common = require "defendis.cli.common"
@@ -17,6 +18,7 @@ function command.options(c)
   c:argument("pipeline", "Lua file that returns pipeline{ ... }; its rules are run, its state and sinks are left alone.")
   c:option("--records", "File of JSON lines as fetch prints them, or folder of *.jsonl; may be given again."):argname "PATH":count "*"
   c:option("--dataset", "What the records are, where neither their lines nor their file's name say it."):argname "NAME"
+  c:option("--cassette", "Folder that --record of another command has made: its pages of records."):argname "DIR"
   c:option("--state", "Compare with what this state (or the pipeline that names it) found; alone: show that."):argname "STORE"
   c:option("--against", "Compare with what these rule files, or folders of them, find; may be given again."):argname "RULES":count "*"
   c:option("--from", "Only records of this day and later; correlations begin with it."):argname "DATE"
@@ -28,19 +30,21 @@ end
 local function config(...) return nil, check.error("config", string.format(...)) end
 
 local function check_words(args)
+  local recorded = #args.records > 0 or args.cassette ~= nil
   for _, name in ipairs{ "from", "to" } do
     local text = args[name]
     args[name] = text and core.api.days(text)
     if text and not args[name] then return config('--%s "%s" is not a date; write YYYY-MM-DD', name, text) end
   end
   if args.from and args.to and args.from >= args.to then return config "--from is not before --to" end
-  if #args.records == 0 and not args.state then return config "nothing to run on: give --records FILE, as `defendis fetch` prints them" end
-  if #args.records == 0 and #args.against > 0 then
+  if #args.records > 0 and args.cassette then return config "--records and --cassette exclude each other" end
+  if not recorded and not args.state then return config "nothing to run on: give --records FILE, as `defendis fetch` prints them" end
+  if not recorded and #args.against > 0 then
     return config "--against needs --records: a state keeps ids and findings, not the records that rules look at"
   end
   if args.state and #args.against > 0 then return config "--against and --state exclude each other: compare with one of them" end
   if args.fail_on_change and not args.state and #args.against == 0 then return config "--fail-on-change needs --against or --state" end
-  if args.fail_on_change and #args.records == 0 then return config "--fail-on-change needs --records" end
+  if args.fail_on_change and not recorded then return config "--fail-on-change needs --records" end
   return true
 end
 
@@ -94,7 +98,8 @@ end
 -- Runs what there is to run, and tells of it. Returns the exit code, or nil, err.
 local function work(plan, args, tell)
   local options = { since = plan.since, until_day = plan.until_day, from = args.from, to = args.to }
-  local files, err = replay.files(args.records, args.dataset)
+  local files, err
+  if args.cassette then files, err = cassettes.files(args.cassette) else files, err = replay.files(args.records, args.dataset) end
   if not files then return nil, err end
   local ok
   ok, err = guard(plan, plan.set)
@@ -200,7 +205,7 @@ function command.run(args)
   local plan
   plan, err = file.read(args.pipeline, true)
   if not plan then return nil, err end
-  if #args.records == 0 then return show_state(args, tell) end
+  if #args.records == 0 and not args.cassette then return show_state(args, tell) end
   return work(plan, args, tell)
 end
 

@@ -14,6 +14,7 @@ function run.options(command)
   command:option("--memory", "Memory budget.", "64M"):argname "SIZE"
   command:option("--instructions", "Budget of Lua instructions.", "1000000000"):argname "N":convert(common.integer("--instructions", 1))
   common.client_options(command)
+  require("defendis.cli.tape").options(command)
 end
 
 local UNITS = { [""] = 1, K = 1 << 10, M = 1 << 20, G = 1 << 30 }

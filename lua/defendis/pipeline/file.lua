@@ -241,7 +241,7 @@ end
 
 --- Makes a plan's sinks, anew when those that it has are closed. Returns the plan, or nil, err.
 function file.make_sinks(plan)
-  local made, err = sinks.make(plan.entries, plan.folder, plan.path, plan.backfill)
+  local made, err = sinks.make(plan.entries, plan.folder, plan.path, plan.backfill, plan.replay)
   if not made then return nil, err end
   plan.sinks = made
   return plan

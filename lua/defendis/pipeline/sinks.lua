@@ -101,8 +101,8 @@ local function fault(sink, timeout)
 end
 
 --- Makes the sinks of a plan. entries: what the constructors returned; folder: of the pipeline file; past: {name, alert} of a backfill,
--- or nil. Returns an array, or nil, err; then none is left open.
-function sinks.make(entries, folder, path, past)
+-- or nil; replay: on a tape. Returns an array, or nil, err; then none is left open.
+function sinks.make(entries, folder, path, past, replay)
   local made, seen = {}, {}
   local function refuse(sink, err)
     made[#made + 1] = type(sink) == "table" and sink or nil
@@ -110,7 +110,7 @@ function sinks.make(entries, folder, path, past)
     return nil, err
   end
   for i, e in ipairs(entries) do
-    local ran, sink, err = pcall(e.kind.new, e.options, { name = e.name, folder = folder, backfill = past and past.name })
+    local ran, sink, err = pcall(e.kind.new, e.options, { name = e.name, folder = folder, backfill = past and past.name, replay = replay })
     if not ran then sink, err = nil, sink end
     if not sink and err then
       return refuse(nil, type(err) == "table" and err or check.error("config", ("%s: %s: %s"):format(path, e.name, tostring(err))))

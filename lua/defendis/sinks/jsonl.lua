@@ -28,12 +28,13 @@ jsonl.GUARANTEE = "exactly once: the sizes of the files are committed with each 
 
 --- options: {path = folder, made when missing; rotate = "1d" or a size such as "100MiB": then KIND-2026-01-31.jsonl or
 -- KIND.000001.jsonl; compress = "zstd": what is complete}; context: {folder = what a relative path counts from, backfill = its name or
--- nil: it writes into a folder of its own below}.
+-- nil: it writes into a folder of its own below, replay = the same, on a tape}.
 function jsonl.new(options, context)
   local path = options.path
   if path:sub(1, 1) ~= "/" then path = context.folder .. path end
   path = path:gsub("/+$", "")
   if context.backfill then path = path .. "/backfill-" .. context.backfill end
+  if context.replay then path = path .. "/replay" end
   local fault = options.compress and (not options.rotate and 'compress needs rotate = "1d" or a size: only complete files are compressed'
     or not rotation.can_compress() and "compress needs the program zstd; install the package zstd")
   if fault then return nil, check.error("config", "jsonl: " .. fault) end
