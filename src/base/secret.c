@@ -87,7 +87,9 @@ int df_secret_from_file(df_secret **out, const char *path, const char *what, df_
 
 static df_secret *kept_env, *kept_stdin; /* set before any thread is started */
 
-static int copy_of(df_secret **out, const df_secret *kept, df_error *err) { return df_secret_new(out, kept->bytes, kept->len, "the API key", err); }
+static int copy_of(df_secret **out, const df_secret *kept, df_error *err) {
+  return df_secret_new(out, kept->bytes, kept->len, "the API key", err);
+}
 
 void df_secret_take_env(void) {
   df_error ignored; /* what is no key stays, for the error of whoever looks for one */

@@ -27,7 +27,8 @@ const char *df_secret_api_key_file(char *path, size_t size, const char *file);
 /* Finds the API key: df_secret_api_key_file, else $DEFENDIS_API_KEY. "-" is stdin's first line. None of them: DF_CONFIG. */
 int df_secret_find_api_key(df_secret **out, const char *file, df_error *err);
 
-/* For the program, before any other thread runs: keeps $DEFENDIS_API_KEY for df_secret_find_api_key, and wipes it out of the environment. */
+/* For the program, before any other thread runs: keeps $DEFENDIS_API_KEY for df_secret_find_api_key, and wipes it out of the
+   environment. */
 void df_secret_take_env(void);
 
 /* Reads the first line of stdin, once, and keeps it for those who name "-" as the file. Nothing behind it is read. */

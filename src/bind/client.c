@@ -101,7 +101,8 @@ size_t df_read_params(lua_State *L, int at, df_param *params) {
   return n;
 }
 
-/* client:submit{method, path, query, body, timeout (s), decode = "json"|"page", key = false, bulk = true: behind all others} -> id | nil, err */
+/* client:submit{method, path, query, body, timeout (s), decode = "json"|"page", key = false, bulk = true: behind all others} -> id |
+   nil, err */
 static int l_submit(lua_State *L) {
   static const char *const decodes[] = {"json", "page", NULL};
   client *c = luaL_checkudata(L, 1, CLIENT);

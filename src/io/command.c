@@ -69,7 +69,8 @@ static int judge(df_secret **out, const char *name, const char *bytes, int n, in
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
     return df_fail(err, DF_CONFIG, "the key command %.100s cannot be run; check that it is installed and executable", name);
   if (WIFSIGNALED(status)) return df_fail(err, DF_CONFIG, "the key command %.100s was ended by signal %d", name, WTERMSIG(status));
-  if (WEXITSTATUS(status) != 0) return df_fail(err, DF_CONFIG, "the key command %.100s failed with exit code %d", name, WEXITSTATUS(status));
+  if (WEXITSTATUS(status) != 0)
+    return df_fail(err, DF_CONFIG, "the key command %.100s failed with exit code %d", name, WEXITSTATUS(status));
   return df_secret_new(out, bytes, (size_t)n, "what the key command printed", err);
 }
 

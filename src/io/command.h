@@ -6,8 +6,9 @@
 
 #include "base/secret.h"
 
-/* Runs a program without a shell and keeps what it prints on stdout. line: its name or path and its arguments, parted by blanks (no quotes).
-   Its stdin is empty; it is killed, with what it has started in its group, after timeout_ms. DF_CONFIG when it fails or prints no key. */
+/* Runs a program without a shell and keeps what it prints on stdout. line: its name or path and its arguments, parted by blanks (no
+   quotes). Its stdin is empty; it is killed, with what it has started in its group, after timeout_ms. DF_CONFIG when it fails or
+   prints no key. */
 int df_command_secret(df_secret **out, const char *line, int64_t timeout_ms, df_error *err);
 
 #endif

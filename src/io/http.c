@@ -342,7 +342,8 @@ static df_http_outcome judge(const transfer *t, CURLcode code) {
     case CURLE_PROXY:
       return DF_HTTP_CONNECT;
     case CURLE_SSL_CONNECT_ERROR: /* the handshake broke off; no certificate was judged. Time does not bring a newer TLS */
-      return strstr(t->fault, "protocol version") != NULL || strstr(t->fault, "unsupported protocol") != NULL ? DF_HTTP_TLS : DF_HTTP_CONNECT;
+      if (strstr(t->fault, "protocol version") != NULL || strstr(t->fault, "unsupported protocol") != NULL) return DF_HTTP_TLS;
+      return DF_HTTP_CONNECT;
     case CURLE_OPERATION_TIMEDOUT:
       return DF_HTTP_TIMEOUT;
     case CURLE_PEER_FAILED_VERIFICATION:

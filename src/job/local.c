@@ -126,13 +126,6 @@ static client *find_client(local *l, uint32_t id) {
   return c;
 }
 
-/* For messages and the log: "GET /api/v1/x", or "POST host:port/x" for an endpoint: more of its URL may be a secret. */
-static void describe(char *to, size_t size, const client *c, const df_call *k) {
-  const char *host = strstr(c->target.url, "://") + 3;
-  int width = c->target.kind == DF_BASE_API ? 0 : (int)strcspn(host, "/");
-  snprintf(to, size, "%s %.*s%s", k->op == DF_OP_REQUEST ? k->method : "connect", width, host, k->path);
-}
-
 static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   c->client = find_client(l, k->client);
   if (c->client == NULL) return df_fail(err, DF_CONFIG, "the client is closed");
@@ -144,7 +137,7 @@ static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   snprintf(c->method, sizeof c->method, "%s", k->method);
   if (k->content_type != NULL) snprintf(c->content_type, sizeof c->content_type, "%s", k->content_type);
   char what[128];
-  describe(what, sizeof what, c->client, k);
+  df_target_describe(what, sizeof what, &c->client->target, k);
   int is_get = strcmp(k->method, "GET") == 0;
   c->repeatable = is_get || k->repeatable;
   df_fetch_policy policy = {.max_attempts = c->client->max_attempts,
@@ -301,21 +294,6 @@ static void send_request(local *l, call *c, int64_t now) {
   }
 }
 
-static void decode_body(call *c, df_http_answer *a, df_answer *out) {
-  df_completion *d = c->completion;
-  df_error err;
-  df_json_limits limits = {.recover = d->decode == DF_DECODE_PAGE};
-  out->body = a->body.len == 0 ? DF_BODY_EMPTY : DF_BODY_JSON;
-  if (a->body.len == 0) return;
-  if (df_json_parse(&d->doc, &a->body, &limits, &err) != 0)
-    d->doc = NULL;
-  else if (d->decode != DF_DECODE_PAGE || df_json_page(d->doc, &err) == 0)
-    return;
-  out->body = DF_BODY_BAD;
-  if (err.kind == DF_LIMIT) out->transport = DF_TRANSPORT_TOO_LARGE; /* asking again would not make it smaller */
-  snprintf(a->detail, sizeof a->detail, "%.150s", err.message);
-}
-
 static const df_transport transports[] = {[DF_HTTP_OK] = DF_TRANSPORT_OK,           [DF_HTTP_CONNECT] = DF_TRANSPORT_UNSENT,
                                           [DF_HTTP_TLS] = DF_TRANSPORT_TLS,         [DF_HTTP_TIMEOUT] = DF_TRANSPORT_TIMEOUT,
                                           [DF_HTTP_BROKEN] = DF_TRANSPORT_BROKEN,   [DF_HTTP_TOO_BIG] = DF_TRANSPORT_TOO_LARGE,
@@ -366,7 +344,7 @@ static void on_answer(call *c, df_http_answer *a) {
     df_fetch_answer(&c->fetch, now, wall, &out);
     keep_text(c, a);
   } else if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
-    decode_body(c, a, &out);
+    df_words_decode(&d->doc, d->decode, a, &out);
     df_fetch_answer(&c->fetch, now, wall, &out);
   } else {
     df_words words;

@@ -97,6 +97,12 @@ int df_target_init(df_target *t, const df_client_options *o, const char *url, co
   return df_key_init(&t->key, o->api_key_file == NULL && o->api_key_command == NULL ? key_file : o->api_key_file, o->api_key_command, err);
 }
 
+void df_target_describe(char *to, size_t size, const df_target *t, const df_call *k) {
+  const char *host = strstr(t->url, "://") + 3;
+  int width = t->kind == DF_BASE_API ? 0 : (int)strcspn(host, "/");
+  snprintf(to, size, "%s %.*s%s", k->op == DF_OP_REQUEST ? k->method : "connect", width, host, k->path);
+}
+
 int df_target_prepare(df_target *t, const df_call *k, df_buf *url, df_buf *lines, df_error *err) {
   if (t->kind == DF_BASE_API && !k->no_key) {
     df_key_refresh(&t->key);

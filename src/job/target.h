@@ -22,6 +22,9 @@ typedef struct df_target {
 int df_target_init(df_target *t, const df_client_options *o, const char *url, const char *key_file, df_error *err);
 void df_target_free(df_target *t);
 
+/* For messages and the log: "GET /api/v1/x", or "POST host:port/x" for an endpoint: more of its URL may be a secret. */
+void df_target_describe(char *to, size_t size, const df_target *t, const df_call *k);
+
 /* Makes the URL of a call and all its header lines. */
 int df_target_prepare(df_target *t, const df_call *k, df_buf *url, df_buf *lines, df_error *err);
 

@@ -1,4 +1,4 @@
-/* words.c: what an error's body says, as text for the judge. */
+/* words.c: what an answer's body says, for the judge. */
 #include "job/words.h"
 
 #include <stdio.h>
@@ -39,4 +39,16 @@ void df_words_read(df_words *w, df_answer *out, const df_buf *body) {
   }
   df_json_free(doc);
   df_buf_free(&copy);
+}
+
+void df_words_decode(df_json **doc, df_decode how, df_http_answer *a, df_answer *out) {
+  df_error err;
+  df_json_limits limits = {.recover = how == DF_DECODE_PAGE};
+  out->body = a->body.len == 0 ? DF_BODY_EMPTY : DF_BODY_JSON;
+  if (a->body.len == 0) return;
+  if (df_json_parse(doc, &a->body, &limits, &err) != 0) *doc = NULL;
+  else if (how != DF_DECODE_PAGE || df_json_page(*doc, &err) == 0) return;
+  out->body = DF_BODY_BAD;
+  if (err.kind == DF_LIMIT) out->transport = DF_TRANSPORT_TOO_LARGE; /* asking again would not make it smaller */
+  snprintf(a->detail, sizeof a->detail, "%.150s", err.message);
 }
