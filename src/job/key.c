@@ -13,7 +13,6 @@ enum { COMMAND_MS = 10000 };
 
 static int read_key(df_secret **out, df_key *k, df_error *err) {
   if (k->command == NULL) return df_secret_find_api_key(out, k->file, err);
-  k->command_at = df_clock_mono_ms();
   return df_command_secret(out, k->command, COMMAND_MS, err);
 }
 
@@ -88,7 +87,11 @@ void df_key_refresh(df_key *k) {
 }
 
 int df_key_renew(df_key *k, uint64_t refused) {
+  int64_t now = df_clock_mono_ms();
   if (k->generation != refused) return 1;
-  if (k->command != NULL ? df_clock_mono_ms() - k->command_at >= COMMAND_MS : k->file != NULL && strcmp(k->file, "-") != 0) read_again(k);
+  if (k->command != NULL && now < k->command_next) return 0;
+  if (k->command == NULL && (k->file == NULL || strcmp(k->file, "-") == 0)) return 0;
+  k->command_next = now + COMMAND_MS;
+  read_again(k);
   return k->generation != refused;
 }

@@ -13,7 +13,7 @@ typedef struct df_key {
   char *file;         /* NULL: it is not read again */
   char *command;      /* or NULL */
   int64_t stamp[5];   /* of the file, when it was read */
-  int64_t command_at; /* monotonic ms, when the command was last run */
+  int64_t command_next; /* monotonic ms: for a refusal it is not run again before */
   uint64_t generation; /* grows with each change */
 } df_key;
 

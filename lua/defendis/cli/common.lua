@@ -23,14 +23,14 @@ local CERTIFICATES = { { "--ca-file", "PEM: who signs for the API, instead of th
 --- Makes these options settings of the whole process, so that scripts have them too. Returns true, or nil, err.
 function common.settle(args)
   local core = require "defendis.core"
-  if args.api_key_file == "-" then return core.secret.take_stdin() end
-  if args.api_key_command then
-    if args.api_key_file then return nil, check.error("config", "--api-key-file and --api-key-command are both given; leave one out") end
-    core.sys.setenv("DEFENDIS_API_KEY_FILE", "")
+  if args.api_key_command and args.api_key_file then
+    return nil, check.error("config", "--api-key-file and --api-key-command are both given; leave one out")
   end
+  if args.api_key_command then core.sys.setenv("DEFENDIS_API_KEY_FILE", "") end
   for _, name in ipairs{ "api_key_command", "ca_file", "cert_file", "key_file" } do
     if args[name] then core.sys.setenv("DEFENDIS_" .. name:upper(), args[name]) end
   end
+  if args.api_key_file == "-" then return core.secret.take_stdin() end
   return true
 end
 
