@@ -140,8 +140,8 @@ describe("a client's key", function()
     local server = serve{ bytes = "" }
     local folder = run.folder()
     local bin = hostile.output("realpath " .. run.bin):gsub("\n", "")
-    os.execute(("(cd %s && ulimit -c unlimited && DEFENDIS_API_KEY=%s timeout -s ABRT 1 %s call GET /x --base-url http://127.0.0.1:%d) 2>/dev/null")
-      :format(folder, hostile.KEY, bin, server:port()))
+    os.execute(("(cd %s && ulimit -c unlimited && DEFENDIS_API_KEY=%s timeout -s ABRT 1 %s call GET /x --base-url http://127.0.0.1:%d) "
+      .. "2>/dev/null"):format(folder, hostile.KEY, bin, server:port()))
     assert.same({ hostile.KEY }, keys(server))
     assert.equal("", hostile.output("ls " .. folder))
   end)

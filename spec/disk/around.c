@@ -1,7 +1,7 @@
 /* around.c: preloaded into a program under test: names that resolve as a file says, and clocks that run faster or jump.
 
-   NAMES_FILE    lines "NAME ADDRESS..." or "NAME !none" (there is no such name) or "NAME !again" (no server answers); read at each
-                 look-up. Names that it does not have resolve as ever.
+   NAMES_FILE    lines "NAME ADDRESS..." or "NAME !none" (there is no such name) or "NAME !again" (no server can say) or
+                 "NAME !wait" (no server says anything); read at each look-up. Names that it does not have resolve as ever.
    CLOCK_RATE    the monotonic clock runs so many times as fast
    CLOCK_JUMP    file of 8 bytes, mapped: milliseconds that the wall clock is ahead */
 #include <dlfcn.h>
@@ -74,7 +74,8 @@ static int listed(char *words, const char *service, const struct addrinfo *hints
   *out = NULL;
   for (char *save = NULL, *word = strtok_r(words, " \n", &save); word != NULL; word = strtok_r(NULL, " \n", &save)) {
     if (strcmp(word, "!none") == 0) return EAI_NONAME;
-    if (strcmp(word, "!again") == 0) return EAI_AGAIN;
+    if (strcmp(word, "!wait") == 0) sleep(60);
+    if (word[0] == '!') return EAI_AGAIN;
     if (real_getaddrinfo(word, service, &numeric, last) != 0) continue; /* of a family that was not asked for */
     while (*last != NULL) last = &(*last)->ai_next;
   }
