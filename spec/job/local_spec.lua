@@ -58,7 +58,7 @@ describe("the local port", function()
 
   it("sends what somebody waits for before the rest of bulk work, on the wire and within a rate", function()
     for _, options in ipairs{ { in_flight = 1 }, { rate = { per_second = 2 } } } do
-      local server = serve{ echo = true }
+      local server = serve{ echo = true, delay_ms = 20 }
       local client, ids = connect(server, options), {}
       for i = 1, 2 do assert(client:get("/used/" .. i)) end -- what the rate lets go at once
       for i = 1, 5 do ids[i] = assert(client:submit{ method = "GET", path = "/bulk/" .. i, bulk = true }) end
