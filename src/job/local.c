@@ -172,6 +172,7 @@ static int submit(df_port *port, uint64_t *id, const df_call *k, df_error *err) 
   if (k->client != 0 && prepare(l, c, k, err) != 0) {
     c->client = NULL;
     free_call(l, c);
+    if (err != NULL) df_secret_redact_text(err->message); /* it may quote the path */
     return -1;
   }
   return 0;
