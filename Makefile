@@ -110,8 +110,8 @@ need = @$(1) 2>/dev/null || { command -v apt-get >/dev/null || { echo "install t
 # What the suite does in small: kills, power losses and faults at every operation, random sequences, many records, failing sinks.
 RECORDS ?= 10000000
 soak: deps all $(TEST_SO) $(DISK_SO)
-	@$(LUA_ENV) $(LUA) spec/soak/records.lua $(RECORDS) && $(LUA_ENV) $(LUA) spec/soak/sinks.lua $(SOAK_SECONDS)
-	@for s in pipeline/model pipeline/power pipeline/inject pipeline/damage pipeline/kill sinks/elastic_kill; do SEQUENCES=20000 KILLS=1000 \
+	@$(LUA_ENV) $(LUA) spec/soak/records.lua $(RECORDS) && $(LUA_ENV) $(LUA) spec/soak/sinks.lua $(SOAK_SECONDS) && $(LUA_ENV) $(LUA) spec/soak/requests.lua $(REQUESTS)
+	@for s in pipeline/model pipeline/power pipeline/inject pipeline/damage pipeline/kill sinks/elastic_kill io/http_fault; do RESET_STEP=1 SEQUENCES=20000 KILLS=1000 \
 	  POWER_SEEDS=5000 INJECT_STEP=1 DAMAGES=10000 $(LUA_ENV) $(LUA) /usr/bin/busted -o spec/support/tally.lua spec/$${s}_spec.lua || exit 1; done
 
 FUZZ_SECONDS ?= 30

@@ -94,11 +94,13 @@ describe("a client of the simulator", function()
 
   before_each(function()
     client = defendis.client{ base_url = sim.base_url, api_key_file = hostile.file("key", sim.api_key) }
-    assert(client:health()) -- the key's file is read when the client is made
-    hostile.clean()
+    assert(client:health())
   end)
 
-  after_each(function() client:close() end)
+  after_each(function()
+    client:close()
+    hostile.clean()
+  end)
 
   teardown(function()
     sim.stop()

@@ -80,7 +80,8 @@ function cli.main(...)
   local ok, args = parser:pparse(words)
   if not ok then return usage(words, args) end
   require("defendis.core").sys.log_level(args.verbose or 0)
-  local code, err = require("defendis.cli.tape").around(require("defendis.cli." .. args.command).run, args)
+  local code, err = require("defendis.cli.common").settle(args)
+  if code then code, err = require("defendis.cli.tape").around(require("defendis.cli." .. args.command).run, args) end
   if code then return code end
   io.stderr:write("defendis: ", require("defendis.cli.ui").error_line(err), "\n")
   return cli.exit_code(err)

@@ -26,6 +26,10 @@ local SECONDS = check.between(0.001, 86400)
 local OPTIONS = {
   base_url = check.text,
   api_key_file = check.text,
+  api_key_command = check.text,
+  ca_file = check.text,
+  cert_file = check.text,
+  key_file = check.text,
   timeout = SECONDS,
   retry = check.shape{ max_attempts = whole(1, 100) },
   rate = check.shape{ per_second = check.between(0.001, 1e6) },
@@ -33,16 +37,19 @@ local OPTIONS = {
 }
 local REQUEST = { query = check.table, body = check.any, timeout = SECONDS, key = check.boolean }
 
---- A client. options: {base_url = text, api_key_file = path, timeout = seconds per call with its retries (120),
--- retry = {max_attempts = 5}, rate = {per_second = unlimited}, in_flight = requests on the wire at once (8)}.
+--- A client. options: {base_url = text, api_key_file = path, api_key_command = program and arguments that print the key, ca_file = who
+-- signs for the API instead of the system's authorities, cert_file and key_file = the client's own certificate, all PEM,
+-- timeout = seconds per call with its retries (120), retry = {max_attempts = 5}, rate = {per_second = unlimited}, in_flight = requests on
+-- the wire at once (8)}.
 -- Wrong options raise. Returns the client, or nil, err (kind "config": the URL). A key that is missing or cannot be read is the
 -- error of the first call that needs one.
 function client.open(options)
   options = options or {}
   check.argument(options, OPTIONS, "defendis.client")
-  local handle, err = core.client.open{ base_url = options.base_url, api_key_file = options.api_key_file, timeout = options.timeout,
-    max_attempts = options.retry and options.retry.max_attempts, per_second = options.rate and options.rate.per_second,
-    max_in_flight = options.in_flight }
+  local handle, err = core.client.open{ base_url = options.base_url, api_key_file = options.api_key_file,
+    api_key_command = options.api_key_command, ca_file = options.ca_file, cert_file = options.cert_file, key_file = options.key_file,
+    timeout = options.timeout, max_attempts = options.retry and options.retry.max_attempts,
+    per_second = options.rate and options.rate.per_second, max_in_flight = options.in_flight }
   if not handle then return nil, err end
   local self = { handle = handle, watchlists = {} }
   for kind in pairs(catalog.kinds) do self.watchlists[kind] = client.watchlist(self, kind) end
@@ -111,7 +118,7 @@ local function checked_page(self, path, query, pager)
   local answer, attempt, step, detail
   for _ = 1, 5 do
     if answer then answer.page:close() end
-    local id, err = self.handle:submit{ method = "GET", path = path, query = query, decode = "page" }
+    local id, err = self.handle:submit{ method = "GET", path = path, query = query, decode = "page", bulk = true }
     if not id then error(err, 0) end
     answer, err = task.await(id)
     if not answer then error(enrich(err), 0) end

@@ -1,7 +1,7 @@
 -- bench.lua: `make bench`: the same work done by this program and by peer.py against the same simulator, and what it took.
 --
 -- BENCH_RECORDS=200000: records of the comparison. BENCH_ROUNDS=3. BENCH_BIG=1: memory at 1,000,000 records too.
--- BENCH_ONLY=work|maps|commit|start|latency|memory|sinks|groups|rules: one part. Ratios count, absolute figures are this machine's.
+-- BENCH_ONLY=work|maps|commit|start|latency|calls|memory|sinks|groups|rules: one part. Ratios count, absolute figures are this machine's.
 local json = require "cjson"
 local rules_part = require "bench.rules_part"
 local run = require "support.run"
@@ -258,6 +258,24 @@ local function latency(sim)
   end
 end
 
+-- Calls of one client, 64 at once.
+local function calls(sim)
+  local core, task, functions, times = require "defendis.core", require "defendis.task", {}, {}
+  core.sys.setenv("DEFENDIS_API_KEY", sim.api_key)
+  local client = require("defendis.client").new{ base_url = sim.base_url, in_flight = 64 }
+  for i = 1, 1280 do functions[i] = function() assert(client:health()) end end
+  for i = 1, ROUNDS do
+    local from = core.sys.mono_ms()
+    for _, r in ipairs(task.parallel(functions, { concurrency = 64 })) do assert(r.ok, r[1]) end
+    times[i] = core.sys.mono_ms() - from
+  end
+  client:close()
+  table.sort(times)
+  local wall = times[(ROUNDS + 1) // 2] / 1000
+  say("50 ms latency, 64 calls at once, %d calls: %.2f s, ideal %.2f s: %.0f %% of it", #functions, wall, #functions / 64 * 0.05,
+    100 * #functions / 64 * 0.05 / wall)
+end
+
 local function memory()
   local base
   say("memory and CPU time over the number of records, pages of 1000:")
@@ -317,6 +335,7 @@ local PARTS = {
   { "start", start },
   -- the first domain has 70 % of the records
   { "latency", function() with_simulator("--latency 50ms --records 28572", latency) end },
+  { "calls", function() with_simulator("--latency 50ms", calls) end },
   { "memory", memory },
   { "sinks", sinks },
 }

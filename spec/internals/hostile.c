@@ -22,7 +22,7 @@
 #include "internals.h"
 
 #define SERVER "internals.hostile"
-enum { MAX_SEEN = 4096, MAX_BYTES = 8 << 20, MAX_REQUEST = 2 << 20, MAX_ANSWERS = 64 };
+enum { MAX_SEEN = 4096, MAX_BYTES = 8 << 20, MAX_REQUEST = 2 << 20, MAX_ANSWERS = 512 };
 
 typedef enum ending { KEEP, CLOSE, RESET } ending;
 
@@ -195,10 +195,10 @@ static int listen_on_loopback(int *port) {
    drip = {bytes =, ms =}, echo = true}. Each request, once it is whole, gets the next answer; the last one repeats. Empty
    bytes without close: silence. */
 static int l_serve(lua_State *L) {
-  answer script[MAX_ANSWERS];
+  static answer script[MAX_ANSWERS];
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_Integer count = luaL_len(L, 1);
-  luaL_argcheck(L, count >= 1 && count <= MAX_ANSWERS, 1, "1 to 64 answers");
+  luaL_argcheck(L, count >= 1 && count <= MAX_ANSWERS, 1, "1 to 512 answers");
   for (int i = 0; i < count; i++) {
     lua_geti(L, 1, i + 1); /* [t, answer] */
     script[i] = read_answer(L);

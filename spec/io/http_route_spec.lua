@@ -102,7 +102,7 @@ describe("a server over TLS", function()
     local value, err = connect({ port = function() return port end }, { base_url = "https://127.0.0.1:" .. port,
       retry = { max_attempts = 3 } }):get "/x"
     assert.is_nil(value)
-    assert.are.equal("network", err.kind)
+    assert.are.equal("config", err.kind)
     assert.are.equal(1, err.attempts, err.message)
     assert.is_false(err.retryable)
     assert.matches("identity could not be verified, so nothing was sent: .*self.signed.*; check the URL's host name", err.message)

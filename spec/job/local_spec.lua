@@ -56,6 +56,21 @@ describe("the local port", function()
     end)())
   end)
 
+  it("sends what somebody waits for before the rest of bulk work, on the wire and within a rate", function()
+    for _, options in ipairs{ { in_flight = 1 }, { rate = { per_second = 2 } } } do
+      local server = serve{ echo = true, delay_ms = 20 }
+      local client, ids = connect(server, options), {}
+      for i = 1, 2 do assert(client:get("/used/" .. i)) end -- what the rate lets go at once
+      for i = 1, 5 do ids[i] = assert(client:submit{ method = "GET", path = "/bulk/" .. i, bulk = true }) end
+      core.client.poll()
+      assert(client:get "/first")
+      local targets = {}
+      for i, request in ipairs(server:requests()) do targets[i] = request:match "^GET (%S+)" end
+      assert.is_true(targets[3] == "/first" or targets[4] == "/first", table.concat(targets, " "))
+      for _, id in ipairs(ids) do core.client.cancel(id) end
+    end
+  end)
+
   it("keeps the requests of one client from delaying those of another", function()
     local silent, quick = serve{ bytes = "" }, serve{ echo = true }
     local slow = connect(silent, { in_flight = 1 })

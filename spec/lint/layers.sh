@@ -23,7 +23,7 @@ done
 
 # ---- C: third-party headers, each in its one place. What is not in this list of libc's and the compiler's is third-party.
 libc='assert|ctype|dirent|dlfcn|emmintrin|errno|fcntl|float|inttypes|limits|math|poll|pthread|signal|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd'
-libc="<(($libc)|arpa/inet|netinet/in|sys/(epoll|file|ioctl|mman|resource|socket|stat|time|types|un|wait))\.h>"
+libc="<(($libc)|arpa/inet|netinet/in|sys/(epoll|file|ioctl|mman|prctl|resource|socket|stat|time|types|un|wait))\.h>"
 third() { # third FOLDERS HEADERS WHERE: the headers may be included in the files that match WHERE only
   grep -Hn "^ *# *include <\($1\)>" $(c_in base; c_in api; c_in io; c_in engine; c_in job; c_in bind; c_in host; c_in cli) /dev/null | grep -v "^$2:" | say "$3"
 }

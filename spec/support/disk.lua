@@ -3,7 +3,7 @@ local scratch = require "support.scratch"
 
 local disk = {}
 
-local LIBRARY = (os.getenv("DEFENDIS_BUILD") or "build") .. "/disk.so"
+disk.LIBRARY = (os.getenv("DEFENDIS_BUILD") or "build") .. "/disk.so"
 local report
 
 disk.LOST_POWER = 75
@@ -11,7 +11,8 @@ disk.LOST_POWER = 75
 --- The environment of a program. o: {dir = absolute folder, fault =, at = number of the operation, seed =}; env: more of it.
 function disk.env(o, env)
   report = o.dir .. "/report"
-  local out = { LD_PRELOAD = ((os.getenv("LD_PRELOAD") or "") .. " " .. LIBRARY):gsub("^ ", ""), DISK_DIR = o.dir, DISK_FAULT = o.fault,
+  local out = { LD_PRELOAD = ((os.getenv("LD_PRELOAD") or "") .. " " .. disk.LIBRARY):gsub("^ ", ""),
+    DISK_DIR = o.dir, DISK_FAULT = o.fault,
     DISK_AT = o.at, DISK_SEED = o.seed, DISK_REPORT = report }
   for name, value in pairs(env or {}) do out[name] = value end
   return out

@@ -27,13 +27,27 @@ function tls.authority(name)
   return openssl(("req -x509 %s -subj /CN=authority -keyout '%s.key' -out '%s'"):format(EC, ca, ca)) and ca or nil
 end
 
---- A certificate that the authority signs, for an address. Returns its path and that of its key.
-function tls.certificate(ca, name, address)
+-- What `openssl ca` wants to know; it is the one that takes dates.
+local CA <const> = "[ca]\ndefault_ca=d\n[d]\ndatabase=%s.index\nnew_certs_dir=%s\nrand_serial=yes\nunique_subject=no\n"
+  .. "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n"
+
+--- A certificate that the authority signs, for an address. o: {cn = name, names = "subjectAltName" as openssl writes it, or false for
+-- none, from =, to = "YYYYMMDDHHMMSSZ", digest = "sha1"}. Returns its path and that of its key.
+function tls.certificate(ca, name, address, o)
+  o = o or {}
   local path = dir .. "/" .. name
-  scratch.write(path .. ".ext", "subjectAltName=IP:" .. address .. "\n")
-  assert(openssl(("req %s -subj /CN=%s -keyout '%s.key' -out '%s.csr'"):format(EC, name, path, path)))
-  assert(openssl(("x509 -req -in '%s.csr' -CA '%s' -CAkey '%s.key' -CAcreateserial -extfile '%s.ext' -out '%s.pem'"):format(
-    path, ca, ca, path, path)))
+  scratch.write(path .. ".ext", o.names == false
+    and "basicConstraints=CA:FALSE\n" or "subjectAltName=" .. (o.names or "IP:" .. address) .. "\n")
+  assert(openssl(("req %s -subj /CN=%s -keyout '%s.key' -out '%s.csr'"):format(EC, o.cn or name, path, path)))
+  if o.from then
+    scratch.write(path .. ".index", "")
+    scratch.write(path .. ".conf", CA:format(path, dir))
+    assert(openssl(("ca -batch -notext -config '%s.conf' -cert '%s' -keyfile '%s.key' -startdate %s -enddate %s -extfile '%s.ext' "
+      .. "-in '%s.csr' -out '%s.pem'"):format(path, ca, ca, o.from, o.to, path, path, path)))
+  else
+    assert(openssl(("x509 -req -in '%s.csr' -CA '%s' -CAkey '%s.key' -CAcreateserial -extfile '%s.ext' -%s -out '%s.pem'"):format(
+      path, ca, ca, path, o.digest or "sha256", path)))
+  end
   return path .. ".pem", path .. ".key"
 end
 

@@ -90,6 +90,7 @@ static void judge_transport(verdict *v, const df_fetch *f, const df_answer *a) {
       break;
     case DF_TRANSPORT_TLS:
       v->retry = false;
+      if (f->policy.tls_is_config) v->kind = DF_CONFIG;
       fault = "the server's identity could not be verified, so nothing was sent";
       v->remedy = "check the URL's host name, this machine's clock and CA certificates, and any proxy in between";
       break;
@@ -310,6 +311,15 @@ static void retry(df_fetch *f, int64_t now, int64_t wall, const verdict *v, cons
   }
   f->spent += cost;
   f->resume_at = now + (may_wait(f, now, ms) ? ms : least);
+  f->step = DF_FETCH_WAIT;
+}
+
+void df_fetch_again(df_fetch *f, int64_t now, int64_t wall, const df_answer *a) {
+  assert(f->step == DF_FETCH_SEND);
+  f->status = a->status;
+  keep_request_id(f, a->request_id);
+  df_ratelimit_headers(f->limiter, now, wall, &a->rate);
+  f->resume_at = now;
   f->step = DF_FETCH_WAIT;
 }
 

@@ -48,6 +48,7 @@ typedef struct df_fetch_policy {
   int idempotent;   /* GET: may be sent again after 5xx and broken connections */
   int allow_empty;  /* 204 is a success */
   int any_status;   /* an answer that is not tried again is DONE whatever its status and body: the caller judges it */
+  int tls_is_config; /* a server that cannot prove who it is is an error of the settings, not of the network */
   const char *what; /* "GET /api/v1/...", for messages; copied */
 } df_fetch_policy;
 
@@ -75,6 +76,9 @@ void df_fetch_init(df_fetch *f, const df_fetch_policy *policy, df_ratelimit *lim
    WAIT: ask again at *until. SEND: send one request (no longer than until the deadline), then df_fetch_answer; until
    then this asks to WAIT for the deadline. DONE, FAILED: it is over. */
 df_fetch_step df_fetch_next(df_fetch *f, int64_t now, int64_t wall, int64_t *until);
+
+/* Sends the request that is out once more, at once and at no cost: its answer only said that the key has been replaced. */
+void df_fetch_again(df_fetch *f, int64_t now, int64_t wall, const df_answer *a);
 
 /* Judges the answer to the request that is out: done, failed, or tried again later. */
 void df_fetch_answer(df_fetch *f, int64_t now, int64_t wall, const df_answer *a);

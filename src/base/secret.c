@@ -85,17 +85,56 @@ int df_secret_from_file(df_secret **out, const char *path, const char *what, df_
   return rc;
 }
 
-int df_secret_find_api_key(df_secret **out, const char *file, df_error *err) {
-  const char *v;
-  if (file != NULL) return df_secret_from_file(out, file, "API key", err);
-  if ((v = getenv("DEFENDIS_API_KEY_FILE")) != NULL && *v != '\0') return df_secret_from_file(out, v, "API key", err);
-  if ((v = getenv("CREDENTIALS_DIRECTORY")) != NULL && *v != '\0') {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/defendis-api-key", v);
-    if (access(path, F_OK) == 0) return df_secret_from_file(out, path, "API key", err);
+static df_secret *kept_env, *kept_stdin; /* set before any thread is started */
+
+static int copy_of(df_secret **out, const df_secret *kept, df_error *err) {
+  return df_secret_new(out, kept->bytes, kept->len, "the API key", err);
+}
+
+void df_secret_take_env(void) {
+  df_error ignored; /* what is no key stays, for the error of whoever looks for one */
+  char *v = getenv("DEFENDIS_API_KEY");
+  if (v == NULL || kept_env != NULL || df_secret_new(&kept_env, v, strlen(v), "DEFENDIS_API_KEY", &ignored) != 0) return;
+  explicit_bzero(v, strlen(v)); /* /proc/PID/environ shows these bytes */
+  unsetenv("DEFENDIS_API_KEY");
+}
+
+int df_secret_take_stdin(df_error *err) {
+  char bytes[MAX_SECRET + 2];
+  size_t n = 0;
+  ssize_t got = 0;
+  if (kept_stdin != NULL) return 0;
+  while (n < sizeof bytes && ((got = read(STDIN_FILENO, bytes + n, 1)) > 0 || (got < 0 && errno == EINTR))) {
+    if (got > 0 && bytes[n++] == '\n') break;
   }
-  if ((v = getenv("DEFENDIS_API_KEY")) != NULL && *v != '\0')
-    return df_secret_new(out, v, strlen(v), "DEFENDIS_API_KEY", err);
+  int rc = df_secret_new(&kept_stdin, bytes, n, "stdin's first line", err);
+  explicit_bzero(bytes, sizeof bytes);
+  return rc;
+}
+
+void df_secret_drop_kept(void) {
+  df_secret_free(kept_env);
+  df_secret_free(kept_stdin);
+  kept_env = kept_stdin = NULL;
+}
+
+const char *df_secret_api_key_file(char *path, size_t size, const char *file) {
+  const char *v;
+  if (file != NULL) return file;
+  if ((v = getenv("DEFENDIS_API_KEY_FILE")) != NULL && *v != '\0') return v;
+  if ((v = getenv("CREDENTIALS_DIRECTORY")) == NULL || *v == '\0') return NULL;
+  snprintf(path, size, "%s/defendis-api-key", v);
+  return access(path, F_OK) == 0 ? path : NULL;
+}
+
+int df_secret_find_api_key(df_secret **out, const char *file, df_error *err) {
+  char path[4096];
+  const char *v;
+  file = df_secret_api_key_file(path, sizeof path, file);
+  if (file != NULL && strcmp(file, "-") == 0) return df_secret_take_stdin(err) != 0 ? -1 : copy_of(out, kept_stdin, err);
+  if (file != NULL) return df_secret_from_file(out, file, "API key", err);
+  if ((v = getenv("DEFENDIS_API_KEY")) != NULL && *v != '\0') return df_secret_new(out, v, strlen(v), "DEFENDIS_API_KEY", err);
+  if (kept_env != NULL) return copy_of(out, kept_env, err);
   return df_fail(err, DF_CONFIG, "no API key; set DEFENDIS_API_KEY_FILE to a file of mode 0600 that holds it (or DEFENDIS_API_KEY)");
 }
 

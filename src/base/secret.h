@@ -20,9 +20,22 @@ int df_secret_from_file(df_secret **out, const char *path, const char *what, df_
 /* Reads a secret from an environment variable. Not set: DF_CONFIG. */
 int df_secret_from_env(df_secret **out, const char *name, df_error *err);
 
-/* Finds the API key: file when given, else $DEFENDIS_API_KEY_FILE, $CREDENTIALS_DIRECTORY/defendis-api-key,
-   $DEFENDIS_API_KEY, in this order. None of them: DF_CONFIG. */
+/* Where the API key is: file when given, else $DEFENDIS_API_KEY_FILE, else $CREDENTIALS_DIRECTORY/defendis-api-key when that is there.
+   NULL when no file is to be read. path is room for the last of them. */
+const char *df_secret_api_key_file(char *path, size_t size, const char *file);
+
+/* Finds the API key: df_secret_api_key_file, else $DEFENDIS_API_KEY. "-" is stdin's first line. None of them: DF_CONFIG. */
 int df_secret_find_api_key(df_secret **out, const char *file, df_error *err);
+
+/* For the program, before any other thread runs: keeps $DEFENDIS_API_KEY for df_secret_find_api_key, and wipes it out of the
+   environment. */
+void df_secret_take_env(void);
+
+/* Reads the first line of stdin, once, and keeps it for those who name "-" as the file. Nothing behind it is read. */
+int df_secret_take_stdin(df_error *err);
+
+/* Wipes what these two keep. */
+void df_secret_drop_kept(void);
 
 /* The bytes, NUL-terminated. Only for the place that sends them. */
 const char *df_secret_bytes(const df_secret *s);

@@ -47,21 +47,27 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
-/* core.client.open{base_url, api_key_file, timeout (s), max_attempts, per_second, max_in_flight} -> client | nil, err */
+/* core.client.open{base_url, api_key_file, api_key_command, ca_file, cert_file, key_file, timeout (s), max_attempts, per_second,
+   max_in_flight} -> client | nil, err */
 static int l_open(lua_State *L) {
   df_context *context = df_context_of(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   df_client_options o = {
       .base_url = df_opt_text(L, 1, "base_url"),
       .api_key_file = df_opt_text(L, 1, "api_key_file"),
+      .api_key_command = df_opt_text(L, 1, "api_key_command"),
+      .ca_file = df_opt_text(L, 1, "ca_file"),
+      .cert_file = df_opt_text(L, 1, "cert_file"),
+      .key_file = df_opt_text(L, 1, "key_file"),
       .timeout_ms = (int64_t)(df_opt_number(L, 1, "timeout", 0.001, 86400, 0) * 1000),
       .max_attempts = (int)df_opt_number(L, 1, "max_attempts", 1, 100, 0),
       .per_second = df_opt_number(L, 1, "per_second", 0, 1e6, 0),
       .max_in_flight = (int)df_opt_number(L, 1, "max_in_flight", 1, 64, 0),
   };
   df_error err;
-  if (!context->trusted && (o.base_url != NULL || o.api_key_file != NULL)) {
-    df_fail(&err, DF_CONFIG, "a script cannot choose base_url or api_key_file; they belong to the one who runs it");
+  if (!context->trusted && (o.base_url != NULL || o.api_key_file != NULL || o.api_key_command != NULL || o.ca_file != NULL ||
+                            o.cert_file != NULL || o.key_file != NULL)) {
+    df_fail(&err, DF_CONFIG, "a script cannot choose base_url, key or certificates; they belong to the one who runs it");
     return df_push_error(L, &err);
   }
   client *c = lua_newuserdatauv(L, sizeof *c, 0); /* [c] */
@@ -95,7 +101,8 @@ size_t df_read_params(lua_State *L, int at, df_param *params) {
   return n;
 }
 
-/* client:submit{method, path, query, body, timeout (s), decode = "json"|"page", key = false} -> id | nil, err */
+/* client:submit{method, path, query, body, timeout (s), decode = "json"|"page", key = false, bulk = true: behind all others} -> id |
+   nil, err */
 static int l_submit(lua_State *L) {
   static const char *const decodes[] = {"json", "page", NULL};
   client *c = luaL_checkudata(L, 1, CLIENT);
@@ -112,6 +119,8 @@ static int l_submit(lua_State *L) {
   lua_getfield(L, 2, "decode"); /* [c, t, decode] */
   call.decode = (df_decode)luaL_checkoption(L, -1, "json", decodes);
   call.no_key = lua_getfield(L, 2, "key") == LUA_TBOOLEAN && !lua_toboolean(L, -1); /* [c, t, decode, key] */
+  lua_getfield(L, 2, "bulk");                                                                   /* [c, t, decode, key, bulk] */
+  call.bulk = lua_toboolean(L, -1);
   if (lua_getfield(L, 2, "body") != LUA_TNIL) call.body = luaL_checklstring(L, -1, &call.body_len); /* [.., body] */
   if (lua_getfield(L, 2, "query") != LUA_TNIL) call.param_count = df_read_params(L, lua_gettop(L), params); /* [.., q, ...] */
   uint64_t id;

@@ -52,6 +52,14 @@ static int l_file(lua_State *L) {
   return 1;
 }
 
+/* secret.take_stdin() -> true | nil, err: reads the API key for those who name "-" as its file, before anybody else reads stdin. */
+static int l_take_stdin(lua_State *L) {
+  df_error err;
+  if (df_secret_take_stdin(&err) != 0) return df_push_error(L, &err);
+  lua_pushboolean(L, 1); /* [true] */
+  return 1;
+}
+
 /* secret.is(value) -> boolean: is it a secret? */
 static int l_is(lua_State *L) {
   lua_pushboolean(L, luaL_testudata(L, 1, SECRET) != NULL); /* [.., b] */
@@ -108,7 +116,7 @@ static int l_close(lua_State *L) {
 
 int df_open_secret(lua_State *L) {
   static const luaL_Reg methods[] = {DF_REG(sign), DF_REG(close), {NULL, NULL}};
-  static const luaL_Reg functions[] = {DF_REG(env), DF_REG(file), DF_REG(is), {NULL, NULL}};
+  static const luaL_Reg functions[] = {DF_REG(env), DF_REG(file), DF_REG(take_stdin), DF_REG(is), {NULL, NULL}};
   df_open_class(L, SECRET, methods, l_close);
   luaL_getmetatable(L, SECRET);         /* [mt] */
   lua_pushcfunction(L, l_mask);         /* [mt, f] */

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "bind/open.h"
 #include "host/carried.h"
 #include "host/guard.h"
@@ -166,8 +167,10 @@ int df_host_command(df_host *h, int argc, const char *const *argv, int *exit_cod
   df_job_options o = {.port = h->port, .trusted = 1, .open_core = df_open_core, .find = find_carried, .run_script = run_script, .host = h};
   df_job *job;
   if (h->count != 0) return df_fail(err, DF_CONFIG, "the command line runs in a host of its own");
+  df_secret_take_env();
   if (add_job(h, &job, &o, err) != 0 || df_job_start(job, "defendis.cli", argc, argv, NULL, err) != 0) return -1;
   schedule(h, job, NULL);
+  df_secret_drop_kept();
   if (df_job_poll(job, 0) != DF_JOB_DONE) {
     *err = *df_job_error(job);
     return -1;

@@ -227,6 +227,14 @@ static curl_socket_t open_socket(void *unused, curlsocktype purpose, struct curl
   return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
+static void set_connect_only(CURL *e) {
+  df_curl.easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L);
+  df_curl.easy_setopt(e, CURLOPT_PROXY, "");
+  df_curl.easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L); /* what is spoken here has no name there */
+  df_curl.easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+  df_curl.easy_setopt(e, CURLOPT_NOSIGNAL, 0L); /* or sending into a closed TLS connection may raise SIGPIPE */
+}
+
 static void set_options(transfer *t, const df_http_request *r) {
   CURL *e = t->easy;
   df_curl.easy_setopt(e, CURLOPT_URL, r->url);
@@ -248,6 +256,9 @@ static void set_options(transfer *t, const df_http_request *r) {
   df_curl.easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   df_curl.easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
   df_curl.easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  df_curl.easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* or a transfer whose time is up waits for a resolver that does not answer */
+#endif
   df_curl.easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES);
   df_curl.easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)SLOW_SECONDS);
   df_curl.easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)MAX_AGE_SECONDS);
@@ -262,13 +273,7 @@ static void set_options(transfer *t, const df_http_request *r) {
   if (r->plain) df_curl.easy_setopt(e, CURLOPT_PROXY, "");
   if (r->no_link_local) df_curl.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket);
   df_curl.easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
-  if (r->connect_only) {
-    df_curl.easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L);
-    df_curl.easy_setopt(e, CURLOPT_PROXY, "");
-    df_curl.easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L); /* what is spoken here has no name there */
-    df_curl.easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
-    df_curl.easy_setopt(e, CURLOPT_NOSIGNAL, 0L); /* or sending into a closed TLS connection may raise SIGPIPE */
-  }
+  if (r->connect_only) set_connect_only(e);
   if (r->body != NULL) {
     df_curl.easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
     df_curl.easy_setopt(e, CURLOPT_COPYPOSTFIELDS, r->body);
@@ -340,7 +345,9 @@ static df_http_outcome judge(const transfer *t, CURLcode code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_PROXY:
-    case CURLE_SSL_CONNECT_ERROR: /* the handshake broke off or found no common ground; no certificate was judged */
+      return DF_HTTP_CONNECT;
+    case CURLE_SSL_CONNECT_ERROR: /* the handshake broke off; no certificate was judged. Time does not bring a newer TLS */
+      if (strstr(t->fault, "protocol version") != NULL || strstr(t->fault, "unsupported protocol") != NULL) return DF_HTTP_TLS;
       return DF_HTTP_CONNECT;
     case CURLE_OPERATION_TIMEDOUT:
       return DF_HTTP_TIMEOUT;

@@ -41,7 +41,8 @@ typedef struct call {
   char content_type[DF_CONTENT_TYPE_MAX];
   size_t sent; /* of body, on a stream */
   size_t taped; /* where the path begins in the URL of a call that the tape is told of, or 0 */
-  int no_key, repeatable, on_wire, done, fd;
+  int no_key, repeatable, bulk, on_wire, done, fd, renewed;
+  uint64_t key_generation; /* of the key that it was sent with */
   int64_t started, due, sent_at;
   df_completion *completion;
   struct call *next;
@@ -127,13 +128,6 @@ static client *find_client(local *l, uint32_t id) {
   return c;
 }
 
-/* For messages and the log: "GET /api/v1/x", or "POST host:port/x" for an endpoint: more of its URL may be a secret. */
-static void describe(char *to, size_t size, const client *c, const df_call *k) {
-  const char *host = strstr(c->target.url, "://") + 3;
-  int width = c->target.kind == DF_BASE_API ? 0 : (int)strcspn(host, "/");
-  snprintf(to, size, "%s %.*s%s", k->op == DF_OP_REQUEST ? k->method : "connect", width, host, k->path);
-}
-
 static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   c->client = find_client(l, k->client);
   if (c->client == NULL) return df_fail(err, DF_CONFIG, "the client is closed");
@@ -149,7 +143,7 @@ static int prepare(local *l, call *c, const df_call *k, df_error *err) {
   snprintf(c->method, sizeof c->method, "%s", k->method);
   if (k->content_type != NULL) snprintf(c->content_type, sizeof c->content_type, "%s", k->content_type);
   char what[128];
-  describe(what, sizeof what, c->client, k);
+  df_target_describe(what, sizeof what, &c->client->target, k);
   int is_get = strcmp(k->method, "GET") == 0;
   c->repeatable = is_get || k->repeatable;
   df_fetch_policy policy = {.max_attempts = c->client->max_attempts,
@@ -157,6 +151,7 @@ static int prepare(local *l, call *c, const df_call *k, df_error *err) {
                             .idempotent = c->repeatable,
                             .allow_empty = !is_get,
                             .any_status = k->decode == DF_DECODE_TEXT,
+                            .tls_is_config = c->client->target.kind == DF_BASE_API,
                             .what = what};
   df_fetch_init(&c->fetch, &policy, &c->client->limiter, l->seed ^ (l->last_call * UINT64_C(0x9E3779B97F4A7C15)));
   return 0;
@@ -172,6 +167,7 @@ static int submit(df_port *port, uint64_t *id, const df_call *k, df_error *err) 
   c->owner = k->owner;
   c->op = k->op;
   c->no_key = k->no_key;
+  c->bulk = k->bulk;
   c->fd = k->fd;
   c->started = df_clock_mono_ms();
   c->due = c->started + (df_tape_is() == DF_TAPE_PLAY && k->timeout_ms > TAPE_WAIT_MS ? TAPE_WAIT_MS : k->timeout_ms);
@@ -182,6 +178,7 @@ static int submit(df_port *port, uint64_t *id, const df_call *k, df_error *err) 
   if (k->client != 0 && prepare(l, c, k, err) != 0) {
     c->client = NULL;
     free_call(l, c);
+    if (err != NULL) df_secret_redact_text(err->message); /* it may quote the path */
     return -1;
   }
   return 0;
@@ -283,6 +280,7 @@ static int start_request(local *l, call *c, int64_t now, df_error *err) {
                        .repeatable = c->repeatable,
                        .tag = c};
   df_target_apply(&c->client->target, &r);
+  c->key_generation = c->client->target.key.generation;
   if (c->no_key) r.secret = NULL;
   if (l->http == NULL && df_http_new(&l->http, err) != 0) return -1;
   if (c->client->pool == NULL && df_http_pool_new(&c->client->pool, err) != 0) return -1;
@@ -328,11 +326,16 @@ static void trace(const call *c, const df_http_answer *a, size_t bytes, int64_t 
                   .request = &c->body,
                   .answer = d->body.data,
                   .answer_len = d->body.len,
-                  .headers = a->headers,
-                  .names = names,
-                  .header_count = DF_H_COUNT};
+                  .headers = a->headers, .names = names, .header_count = DF_H_COUNT};
   if (d->doc != NULL) t.answer = df_json_span(d->doc, 0, &t.answer_len);
   df_trace_attempt(&t);
+}
+
+/* A key that was replaced while the request was under way, or a moment before: once, and nothing was done yet. */
+static int must_renew(call *c, const df_http_answer *a) {
+  if (a->outcome != DF_HTTP_OK || a->status != 401 || c->no_key || c->renewed || c->client->target.kind != DF_BASE_API) return 0;
+  c->renewed = df_key_renew(&c->client->target.key, c->key_generation);
+  return c->renewed;
 }
 
 static void on_answer(call *c, df_http_answer *a) {
@@ -353,7 +356,9 @@ static void on_answer(call *c, df_http_answer *a) {
     a->connection = NULL;
     out.status = 200; /* what is told of a connection that stands */
   }
-  if (d->decode == DF_DECODE_TEXT) {
+  if (must_renew(c, a)) {
+    df_fetch_again(&c->fetch, now, wall, &out);
+  } else if (d->decode == DF_DECODE_TEXT) {
     df_fetch_answer(&c->fetch, now, wall, &out);
     keep_text(c, a);
   } else if (a->outcome == DF_HTTP_OK && a->status >= 200 && a->status < 300) {
@@ -400,35 +405,36 @@ static void step_stream(call *c, int64_t now, int64_t *until) {
   complete(c, now);
 }
 
-/* Asks each call what it wants. Returns 1 when one completed; *until shrinks to the next moment of interest. */
+/* Asks a call what it wants. */
+static void step_call(local *l, call *c, int64_t now, int64_t wall, int64_t *until) {
+  int64_t at = INT64_MAX;
+  if (c->client == NULL) {
+    if (now >= c->due || (c->fd > 0 && df_watch_ready(c->fd))) complete(c, now);
+    else at = c->due;
+  } else if (c->op == DF_OP_SEND || c->op == DF_OP_CHECK) {
+    step_stream(c, now, until);
+  } else if (c->client->in_flight >= c->client->max_in_flight && now < c->fetch.policy.deadline) {
+    at = c->fetch.policy.deadline;
+  } else {
+    df_fetch_step wish = df_fetch_next(&c->fetch, now, wall, &at);
+    if (wish == DF_FETCH_SEND) send_request(l, c, now);
+    else if (wish != DF_FETCH_WAIT) complete(c, now);
+    if (wish != DF_FETCH_WAIT) at = INT64_MAX;
+  }
+  if (at < *until) *until = at;
+}
+
+/* Asks each call, those that somebody waits for before those of bulk work. Returns 1 when one completed; *until shrinks to the next
+   moment of interest. */
 static int step(local *l, int64_t *until) {
   int completed = 0;
   int64_t now = df_clock_mono_ms(), wall = df_clock_wall_ms();
-  for (call *c = l->first; c != NULL; c = c->next) {
-    if (c->done || c->on_wire) continue;
-    if (c->client == NULL) {
-      if (now >= c->due || (c->fd > 0 && df_watch_ready(c->fd))) complete(c, now);
-      else if (c->due < *until) *until = c->due;
-    } else if (c->op == DF_OP_SEND || c->op == DF_OP_CHECK) {
-      step_stream(c, now, until);
-    } else if (c->client->in_flight >= c->client->max_in_flight && now < c->fetch.policy.deadline) {
-      if (c->fetch.policy.deadline < *until) *until = c->fetch.policy.deadline;
-    } else {
-      int64_t at = INT64_MAX;
-      switch (df_fetch_next(&c->fetch, now, wall, &at)) {
-        case DF_FETCH_SEND:
-          send_request(l, c, now);
-          break;
-        case DF_FETCH_WAIT:
-          if (at < *until) *until = at;
-          break;
-        case DF_FETCH_DONE:
-        case DF_FETCH_FAILED:
-          complete(c, now);
-          break;
-      }
+  for (int bulk = 0; bulk < 2; bulk++) {
+    for (call *c = l->first; c != NULL; c = c->next) {
+      if (c->done || c->on_wire || c->bulk != bulk) continue;
+      step_call(l, c, now, wall, until);
+      completed |= c->done;
     }
-    completed |= c->done;
   }
   return completed;
 }

@@ -27,7 +27,9 @@ typedef struct df_endpoint_options {
 /* Settings of a client. Zero means default. A port may refuse what its jobs must not choose (base URL, key file). */
 typedef struct df_client_options {
   const char *base_url;     /* NULL: $DEFENDIS_BASE_URL, else the vendor's */
-  const char *api_key_file; /* NULL: df_secret_find_api_key's order */
+  const char *api_key_file; /* NULL: see df_key_init */
+  const char *api_key_command; /* a program that prints the key, with its arguments; instead of the file */
+  const char *ca_file, *cert_file, *key_file; /* see df_http_request; NULL: $DEFENDIS_CA_FILE, ..._CERT_FILE, ..._KEY_FILE */
   int64_t timeout_ms;       /* one call with all its attempts; default 120,000 */
   int max_attempts;         /* default 5 */
   double per_second;        /* requests started per second; 0: unlimited until the server says otherwise */
@@ -66,6 +68,7 @@ typedef struct df_call {
   df_decode decode;
   int no_key;     /* send no Authorization (health) */
   int repeatable; /* may arrive twice, so that it is tried again like a GET */
+  int bulk;   /* of many: goes on the wire after all that are not */
 } df_call;
 
 /* What came of a request. */

@@ -21,6 +21,7 @@ static const char *first_text(const char *a, const char *b, const char *c, const
 
 void df_target_free(df_target *t) {
   df_secret_free(t->secret);
+  df_key_free(&t->key);
   df_buf_free(&t->lines);
   free(t->url);
   free(t->ca_file);
@@ -64,16 +65,20 @@ static int keep_file(char **to, const char *name, const char *path, df_error *er
   return *to != NULL ? 0 : df_fail(err, DF_LIMIT, "out of memory");
 }
 
+static int keep_files(df_target *t, const char *ca, const char *cert, const char *key, df_error *err) {
+  if (key != NULL && cert == NULL) return df_fail(err, DF_CONFIG, "key_file: needs cert_file, the certificate it belongs to");
+  if (keep_file(&t->ca_file, "ca_file", ca, err) != 0 || keep_file(&t->cert_file, "cert_file", cert, err) != 0) return -1;
+  return keep_file(&t->key_file, "key_file", key, err);
+}
+
 static int init_endpoint(df_target *t, const df_endpoint_options *e, df_error *err) {
   for (size_t i = 0; i < e->header_count; i++)
     if (df_header_add(&t->lines, &e->headers[i], err) != 0) return -1;
-  if (e->key_file != NULL && e->cert_file == NULL)
-    return df_fail(err, DF_CONFIG, "key_file: needs cert_file, the certificate it belongs to");
-  if (keep_file(&t->ca_file, "ca_file", e->ca_file, err) != 0 || keep_file(&t->cert_file, "cert_file", e->cert_file, err) != 0 ||
-      keep_file(&t->key_file, "key_file", e->key_file, err) != 0)
-    return -1;
+  if (keep_files(t, e->ca_file, e->cert_file, e->key_file, err) != 0) return -1;
   return keep_secret(t, e, err);
 }
+
+static const char *setting(const char *given, const char *variable) { return first_text(given, NULL, getenv(variable), NULL); }
 
 int df_target_init(df_target *t, const df_client_options *o, const char *url, const char *key_file, df_error *err) {
   const df_endpoint_options *e = o->endpoint;
@@ -86,15 +91,25 @@ int df_target_init(df_target *t, const df_client_options *o, const char *url, co
   t->no_link_local = e != NULL && !e->stream && !e->link_local;
   if (e != NULL) return init_endpoint(t, e, err);
   snprintf(t->scheme, sizeof t->scheme, "Bearer ");
-  /* a call that needs no key works without one; the others say what is wrong with it */
-  if (df_secret_find_api_key(&t->secret, o->api_key_file != NULL ? o->api_key_file : key_file, &t->secret_error) != 0) t->secret = NULL;
-  return 0;
+  if (keep_files(t, setting(o->ca_file, "DEFENDIS_CA_FILE"), setting(o->cert_file, "DEFENDIS_CERT_FILE"),
+                 setting(o->key_file, "DEFENDIS_KEY_FILE"), err) != 0)
+    return -1;
+  return df_key_init(&t->key, o->api_key_file == NULL && o->api_key_command == NULL ? key_file : o->api_key_file, o->api_key_command, err);
 }
 
-int df_target_prepare(const df_target *t, const df_call *k, df_buf *url, df_buf *lines, df_error *err) {
-  if (t->kind == DF_BASE_API && !k->no_key && t->secret == NULL) {
-    *err = t->secret_error;
-    return -1;
+void df_target_describe(char *to, size_t size, const df_target *t, const df_call *k) {
+  const char *host = strstr(t->url, "://") + 3;
+  int width = t->kind == DF_BASE_API ? 0 : (int)strcspn(host, "/");
+  snprintf(to, size, "%s %.*s%s", k->op == DF_OP_REQUEST ? k->method : "connect", width, host, k->path);
+}
+
+int df_target_prepare(df_target *t, const df_call *k, df_buf *url, df_buf *lines, df_error *err) {
+  if (t->kind == DF_BASE_API && !k->no_key) {
+    df_key_refresh(&t->key);
+    if (t->key.secret == NULL) {
+      *err = t->key.error;
+      return -1;
+    }
   }
   df_request rq = {.base = t->url, .kind = t->kind, .path = k->path, .path_len = strlen(k->path)};
   rq.params = k->params;
@@ -107,11 +122,13 @@ int df_target_prepare(const df_target *t, const df_call *k, df_buf *url, df_buf 
   return 0;
 }
 
-void df_target_apply(const df_target *t, df_http_request *r) {
+void df_target_apply(df_target *t, df_http_request *r) {
+  if (t->kind == DF_BASE_API) df_key_refresh(&t->key);
+  const df_secret *secret = t->kind == DF_BASE_API ? t->key.secret : t->secret;
   r->plain = strncasecmp(t->url, "http:", 5) == 0;
   r->no_link_local = t->no_link_local;
   r->scheme = t->scheme;
-  r->secret = t->secret != NULL ? df_secret_bytes(t->secret) : NULL;
+  r->secret = secret != NULL ? df_secret_bytes(secret) : NULL;
   r->ca_file = t->ca_file;
   r->cert_file = t->cert_file;
   r->key_file = t->key_file;

@@ -16,12 +16,33 @@ local function not_empty(name)
   return function(text) return text ~= "" and text or nil, name .. " is empty" end
 end
 
+local CERTIFICATES = { { "--ca-file", "PEM: who signs for the API, instead of the system's authorities; default $DEFENDIS_CA_FILE." },
+  { "--cert-file", "PEM: this client's certificate; default $DEFENDIS_CERT_FILE." },
+  { "--key-file", "PEM: the key of that certificate; default $DEFENDIS_KEY_FILE." } }
+
+--- Makes these options settings of the whole process, so that scripts have them too. Returns true, or nil, err.
+function common.settle(args)
+  local core = require "defendis.core"
+  if args.api_key_command and args.api_key_file then
+    return nil, check.error("config", "--api-key-file and --api-key-command are both given; leave one out")
+  end
+  if args.api_key_command then core.sys.setenv("DEFENDIS_API_KEY_FILE", "") end
+  for _, name in ipairs{ "api_key_command", "ca_file", "cert_file", "key_file" } do
+    if args[name] then core.sys.setenv("DEFENDIS_" .. name:upper(), args[name]) end
+  end
+  if args.api_key_file == "-" then return core.secret.take_stdin() end
+  return true
+end
+
 --- Adds the options that say which API and key to use.
 function common.client_options(command)
   command:option("--base-url", "The API; default $DEFENDIS_BASE_URL, else https://api.defendis.ai.")
     :argname "URL":convert(not_empty "--base-url")
-  command:option("--api-key-file", "File of mode 0600 that holds the API key; default $DEFENDIS_API_KEY_FILE.")
+  command:option("--api-key-file", "File of mode 0600 that holds the API key, - for stdin's first line; default $DEFENDIS_API_KEY_FILE.")
     :argname "FILE":convert(not_empty "--api-key-file")
+  command:option("--api-key-command", "Program that prints the key, with its arguments; default $DEFENDIS_API_KEY_COMMAND.")
+    :argname "COMMAND":convert(not_empty "--api-key-command")
+  for _, o in ipairs(CERTIFICATES) do command:option(o[1], o[2]):argname "FILE":convert(not_empty(o[1])) end
 end
 
 --- A client as the options say, or nil, err.

@@ -65,7 +65,8 @@ function run.run(args)
     return 0
   end
   err.message = with_remedy(err)
-  ui.document{ error = { kind = err.kind, message = err.message, status = err.status, request_id = err.request_id } }
+  ui.document{ error = { kind = err.kind, message = err.message, status = err.status, request_id = err.request_id,
+    retryable = err.retryable or nil, retry_at = err.retry_at } }
   return nil, err
 end
 

@@ -25,7 +25,7 @@ function Prefetch:submit(walk, n)
   if self.halt.asked then
     err = self.halt:error()
   else
-    id, err = self.client:submit{ method = "GET", path = walk.path, query = query, decode = "page" }
+    id, err = self.client:submit{ method = "GET", path = walk.path, query = query, decode = "page", bulk = true }
   end
   walk.pages[n] = { id = id, err = err }
   self.outstanding = self.outstanding + 1
