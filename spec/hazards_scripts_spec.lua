@@ -46,7 +46,7 @@ describe("hazard:", function()
       assert.is_nil(seen:find(hostile.KEY, 1, true))
       assert.is_nil(seen:find("canary", 1, true))
       assert.is_nil(seen:find("a host of its own", 1, true))
-      assert.equal(2, select(2, seen:gsub("a script cannot choose base_url or api_key_file", "")))
+      assert.equal(2, select(2, seen:gsub("a script cannot choose base_url, key or certificates", "")))
       assert.equal("nilnilnil", seen:match "[^\n]*$")
     end)
 

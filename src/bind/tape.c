@@ -58,9 +58,10 @@ static int l_play(lua_State *L) {
   return answer(L, df_tape_play(luaL_checkstring(L, 1), &err), &err);
 }
 
-/* core.tape.now() -> Unix milliseconds: what this run takes for the present, which is the recording's while a tape is played. */
+/* core.tape.now() -> Unix milliseconds, when a tape is played: the recording's present, which is this run's; else nil. */
 static int l_now(lua_State *L) {
-  lua_pushinteger(L, df_tape_now() > 0 ? df_tape_now() : df_clock_wall_ms()); /* [ms] */
+  if (df_tape_now() <= 0) return 0;
+  lua_pushinteger(L, df_tape_now()); /* [ms] */
   return 1;
 }
 

@@ -77,8 +77,8 @@ function plan.ingest(read, args)
   if not client then return nil, problem end
   local update, finish = ui.progress()
   local past = read.backfill
-  local figures, fault = planner.run(read, state, client, past and (past.as_of or state:meta "as_of") or core.tape.now(),
-    function(n) update(n, n .. " windows") end)
+  local now = past and (past.as_of or state:meta "as_of") or core.tape.now() or core.sys.wall_ms()
+  local figures, fault = planner.run(read, state, client, now, function(n) update(n, n .. " windows") end)
   finish()
   if not figures then return nil, fault end
   return show(figures, args)

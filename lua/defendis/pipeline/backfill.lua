@@ -31,7 +31,7 @@ function backfill.pin(b, store)
     return nil, check.error("config", ("the backfill %s was begun with --as-of %s; leave it out, or choose another name"):format(b.name,
       time.format(pinned)))
   end
-  b.as_of = pinned or b.as_of or core.tape.now()
+  b.as_of = pinned or b.as_of or core.tape.now() or core.sys.wall_ms()
   if pinned then return true end
   local ok, err = store:begin()
   if ok then ok, err = store:set_meta("as_of", b.as_of) end

@@ -85,7 +85,7 @@ function Pipeline:run()
   self.client = client
   if self.halt.asked then client:close() end
   local past = self.plan.backfill
-  local run = run_module.new(self, client, past and past.as_of or core.tape.now())
+  local run = run_module.new(self, client, past and past.as_of or core.tape.now() or core.sys.wall_ms())
   local ok, fault = run:work()
   self.client = nil
   return run, not ok and fault or nil

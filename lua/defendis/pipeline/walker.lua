@@ -20,7 +20,7 @@ local function start_pass(run, walk)
   local row = walk.row
   row.state, row.page_size, row.next_page = "open", run.plan.page_size, 1
   row.pass_pages, row.pass_received, row.pass_unique = 0, 0, 0
-  row.updated_ms = run.commit.past and run.commit.past.as_of or core.tape.now()
+  row.updated_ms = run.commit.past and run.commit.past.as_of or core.tape.now() or core.sys.wall_ms()
   walk.pager = core.api.pager{ page_size = run.plan.page_size }
 end
 
