@@ -28,6 +28,7 @@ typedef struct df_endpoint_options {
 typedef struct df_client_options {
   const char *base_url;     /* NULL: $DEFENDIS_BASE_URL, else the vendor's */
   const char *api_key_file; /* NULL: df_secret_find_api_key's order */
+  const char *api_key;      /* comes before api_key_file; NULL: none */
   int64_t timeout_ms;       /* one call with all its attempts; default 120,000 */
   int max_attempts;         /* default 5 */
   double per_second;        /* requests started per second; 0: unlimited until the server says otherwise */

@@ -86,6 +86,7 @@ int df_target_init(df_target *t, const df_client_options *o, const char *url, co
   t->no_link_local = e != NULL && !e->stream && !e->link_local;
   if (e != NULL) return init_endpoint(t, e, err);
   snprintf(t->scheme, sizeof t->scheme, "Bearer ");
+  if (o->api_key != NULL) return df_secret_new(&t->secret, o->api_key, strlen(o->api_key), "API key", err);
   /* a call that needs no key works without one; the others say what is wrong with it */
   if (df_secret_find_api_key(&t->secret, o->api_key_file != NULL ? o->api_key_file : key_file, &t->secret_error) != 0) t->secret = NULL;
   return 0;
