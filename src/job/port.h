@@ -27,6 +27,7 @@ typedef struct df_endpoint_options {
 /* Settings of a client. Zero means default. A port may refuse what its jobs must not choose (base URL, key file). */
 typedef struct df_client_options {
   const char *base_url;     /* NULL: $DEFENDIS_BASE_URL, else the vendor's */
+  const char *api_key;      /* comes before all else; NULL: none */
   const char *api_key_file; /* NULL: see df_key_init */
   const char *api_key_command; /* a program that prints the key, with its arguments; instead of the file */
   const char *ca_file, *cert_file, *key_file; /* see df_http_request; NULL: $DEFENDIS_CA_FILE, ..._CERT_FILE, ..._KEY_FILE */

@@ -94,6 +94,7 @@ int df_target_init(df_target *t, const df_client_options *o, const char *url, co
   if (keep_files(t, setting(o->ca_file, "DEFENDIS_CA_FILE"), setting(o->cert_file, "DEFENDIS_CERT_FILE"),
                  setting(o->key_file, "DEFENDIS_KEY_FILE"), err) != 0)
     return -1;
+  if (o->api_key != NULL) return df_secret_new(&t->key.secret, o->api_key, strlen(o->api_key), "API key", err);
   return df_key_init(&t->key, o->api_key_file == NULL && o->api_key_command == NULL ? key_file : o->api_key_file, o->api_key_command, err);
 }
 
