@@ -19,8 +19,8 @@ static int l_hide(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   static const char *const keys[] = {"names", "cards", "bare", "parts", "whole"};
   for (int k = 0; k < 5; k++) {
-    if (lua_getfield(L, 1, keys[k]) == LUA_TNIL) continue; /* [t, list] */
-    for (lua_Integer i = 1; lua_geti(L, 2, i) == LUA_TSTRING; i++) { /* [t, list, name] */
+    int type = lua_getfield(L, 1, keys[k]); /* [t, list] */
+    for (lua_Integer i = 1; type != LUA_TNIL && lua_geti(L, 2, i) == LUA_TSTRING; i++) { /* [t, list, name] */
       size_t n;
       const char *name = lua_tolstring(L, 3, &n);
       int rc = k < 3 ? df_redact_field(name, n, lists[k].kind, &err) : df_redact_word(name, n, k == 4, &err);
