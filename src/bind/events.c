@@ -257,7 +257,7 @@ static int l_skim(lua_State *L) {
   static const char *const modes[] = {"none", "back", "close", NULL};
   holder *h = check_gather(L);
   df_span members[MEMBERS_MAX];
-  df_skim s = {.mode = luaL_checkoption(L, 2, NULL, modes), .span = luaL_checkinteger(L, 3), .gap = luaL_checkinteger(L, 4),
+  df_skim s = {.mode = (df_skim_mode)luaL_checkoption(L, 2, NULL, modes), .span = luaL_checkinteger(L, 3), .gap = luaL_checkinteger(L, 4),
                .members = members, .types = luaL_checkstring(L, 7)};
   lua_Integer least = luaL_checkinteger(L, 5), n = (luaL_checktype(L, 6, LUA_TTABLE), luaL_len(L, 6));
   luaL_argcheck(L, least >= 1, 5, "not below 1");

@@ -27,8 +27,10 @@ int df_gather_take(df_gather *g, const char *body, size_t n, df_error *err);
 
 /* What a window needs so that it can fire; groups without such a window are passed over. BACK: it looks back for less than `span` from
    an event in [since, to). CLOSE: it closes by `to` as rules/window.lua says; where it closed is the group's state, kept here. */
+typedef enum df_skim_mode { DF_SKIM_NONE, DF_SKIM_BACK, DF_SKIM_CLOSE } df_skim_mode;
+
 typedef struct df_skim {
-  enum { DF_SKIM_NONE, DF_SKIM_BACK, DF_SKIM_CLOSE } mode;
+  df_skim_mode mode;
   int64_t span, gap; /* gap: 0 for none */
   size_t least;      /* events, at least 1 */
   const df_span *members; /* that count; CLOSE only */
