@@ -1,8 +1,12 @@
 -- hazards_scripts_spec.lua: the ways in which scripts, recordings and hostile answers have harmed programs of this kind, each as a test
 -- against this one.
+local cjson = require "cjson"
+local core = require "defendis.core"
 local hostile = require "support.hostile"
+local pipelined = require "support.pipelined"
 local playbook = require "support.playbook"
 local run = require "support.run"
+local scripted = require "support.scripted"
 local simulated = require "support.simulated"
 
 local PATH <const> = "/api/v1/dataleaks/credentials"
@@ -153,6 +157,40 @@ describe("hazard:", function()
         return list]])
       local got = run.defendis("test " .. path)
       assert.same({ 0, "9 passed, 0 failed" }, { got.code, got.out:match "(%d+ passed, %d+ failed)" }, got.out .. got.err)
+    end)
+
+    it("leaked passwords in clear text behind the edge: a document tells by an HMAC that two are the same, and not what they are", function()
+      local page = core.json.page [[{"data":[{"id":1,"password":"canary-1"},{"id":2,"password":"canary-1"},{"id":3,"password":"other"}]}]]
+      local list, hmacs = assert(core.sensitive.fields{ names = { "password" } }), {}
+      for i = 1, 3 do
+        local text = core.json.encode(page:read(i, core.json.reader(list)))
+        assert.is_nil(text:find("canary", 1, true))
+        hmacs[i] = text:match '"hmac":"(%x+)"'
+      end
+      assert.equal(64, #hmacs[1])
+      assert.equal(hmacs[1], hmacs[2])
+      assert.not_equal(hmacs[1], hmacs[3])
+    end)
+
+    it("output that a caller could not read for the text in it: stdout is one JSON document, whatever a script prints or raises", function()
+      for text, code in pairs{ ["print 'noise' return { a = 1 }"] = 0, ["print 'noise' error 'no'"] = 1, ["print 'noise' return nil"] = 0,
+        ["not Lua"] = 1 } do
+        local got = run.defendis("run " .. run.write(run.folder() .. "/script.lua", text))
+        assert.equal(code, got.code, got.err)
+        local value = cjson.decode(got.out)
+        assert.equal(code == 1, type(value) == "table" and type(value.error) == "table")
+      end
+    end)
+
+    it("records of one time that came twice, for the caller kept the ids: the state keeps them, and nobody else has to", function()
+      local api = scripted.start [[
+        local all = {}
+        for i = 1, 40 do all[i] = ('{"id":"%d","leakedAt":"2026-01-01T10:00:00Z"}'):format(i % 25) end
+        return function(req) return list(req, all) end]]
+      finally(api.stop)
+      local p = pipelined.new(api, { lateness = '"3650d"' }) -- each run walks the day again
+      for _ = 1, 3 do assert.equal(0, p:ingest().code) end
+      assert.equal(25, #p:ids())
     end)
   end)
 end)
