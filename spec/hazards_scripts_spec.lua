@@ -159,7 +159,7 @@ describe("hazard:", function()
       assert.same({ 0, "9 passed, 0 failed" }, { got.code, got.out:match "(%d+ passed, %d+ failed)" }, got.out .. got.err)
     end)
 
-    it("leaked passwords in clear text behind the edge: a document tells by an HMAC that two are the same, and not what they are", function()
+    it("leaked passwords in clear text behind the edge: a document tells by an HMAC that two are the same, and not what", function()
       local page = core.json.page [[{"data":[{"id":1,"password":"canary-1"},{"id":2,"password":"canary-1"},{"id":3,"password":"other"}]}]]
       local list, hmacs = assert(core.sensitive.fields{ names = { "password" } }), {}
       for i = 1, 3 do
