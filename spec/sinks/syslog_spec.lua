@@ -269,6 +269,24 @@ describe("the syslog sink", function()
     assert.matches("could not be verified, so nothing was sent: .*protocol version", err.message)
   end)
 
+  it("starts no second handshake on a connection, whatever the peer asks for", function()
+    local ca = tls.authority()
+    if not ca then return pending "there is no openssl" end
+    local cert, key = tls.certificate(ca, "server", "127.0.0.1")
+    local port, said = tls.serve(cert, key, "-tls1_2 -msg")
+    local sink = open(port, { tls = true, ca_file = ca, confirm = 0.05 })
+    assert(sink:send{ document("first") })
+    tls.tell "r\n" -- s_server's way to ask for one
+    sink:send{ document("second") }
+    local begun, refused = 0, false
+    for line in said:lines() do
+      if line:find("ClientHello", 1, true) then begun = begun + 1 end
+      refused = line:find("no_renegotiation", 1, true) ~= nil
+      if refused or begun > 1 then break end
+    end
+    assert.same({ 1, true }, { begun, refused })
+  end)
+
   it("is understood by rsyslog", function()
     if not rsyslog.there() then return pending "rsyslogd is not installed (package rsyslog)" end
     local server = rsyslog.start()

@@ -65,4 +65,10 @@ function tls.serve(cert, key, flags)
   error "openssl s_server did not start"
 end
 
+--- Types a line into what serve started.
+function tls.tell(text)
+  local f <close> = assert(io.open(dir .. "/stdin", "w"))
+  f:write(text)
+end
+
 return tls

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <string.h>
 
 struct df_curl df_curl;
@@ -24,6 +25,17 @@ static void load_curl(void) {
   DF_CURL_FUNCTIONS(X)
 #undef X
   if (load_error == NULL && df_curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) load_error = "libcurl cannot start";
+}
+
+/* SSL_OP_NO_RENEGOTIATION: a server does not get a second handshake on a connection that was checked. libcurl has no option for it. */
+CURLcode df_curl_tls(CURL *easy, void *context, void *user) {
+  (void)easy, (void)user;
+  uint64_t (*set_options)(void *, uint64_t) = NULL;
+  void *lib = dlopen("libssl.so.3", RTLD_NOW | RTLD_NOLOAD), *sym = lib == NULL ? NULL : dlsym(lib, "SSL_CTX_set_options");
+  memcpy(&set_options, &sym, sizeof sym);
+  if (set_options != NULL) set_options(context, UINT64_C(1) << 30);
+  if (lib != NULL) dlclose(lib);
+  return CURLE_OK;
 }
 
 const char *df_curl_load(void) {

@@ -27,6 +27,9 @@ extern struct df_curl {
 /* Loads libcurl on the first call in the process. NULL, or what is wrong. */
 const char *df_curl_load(void);
 
+/* For CURLOPT_SSL_CTX_FUNCTION: what libcurl has no option for. Does nothing with another TLS library than OpenSSL 3. */
+CURLcode df_curl_tls(CURL *easy, void *context, void *user);
+
 /* A connection of a handle that has connected and stays in multi; owns the handle and the pool. NULL when memory runs out. */
 df_connection *df_connection_adopt(CURLM *multi, CURL *easy, df_http_pool *pool);
 

@@ -253,6 +253,7 @@ static void set_options(transfer *t, const df_http_request *r) {
   df_curl.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
   df_curl.easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
   df_curl.easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  df_curl.easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, df_curl_tls);
   df_curl.easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   df_curl.easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
   df_curl.easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
