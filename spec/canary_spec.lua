@@ -79,6 +79,7 @@ describe("the key", function()
   end)
 
   it("is not in what /proc shows of a program that holds it, and lies in pages that no dump has", function()
+    if run.under ~= "" then return pending "what it runs under has it too" end
     local server = hostile.serve{ bytes = "" }
     local p = process.start("call GET /x -vv --base-url http://127.0.0.1:" .. server:port(), { DEFENDIS_API_KEY = KEY })
     finally(function() p:clean() end)

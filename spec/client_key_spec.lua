@@ -121,6 +121,7 @@ describe("a client's key", function()
   end)
 
   it("leaves the program's environment, and other processes of the user cannot look into it", function()
+    if run.under ~= "" then return pending "what it runs under has it too" end
     local server = serve{ bytes = "" }
     local p = process.start("call GET /x --base-url http://127.0.0.1:" .. server:port(), { DEFENDIS_API_KEY = hostile.KEY })
     finally(function() p:clean() end)
@@ -137,6 +138,7 @@ describe("a client's key", function()
   end)
 
   it("is in no core file, because there is none", function()
+    if run.under ~= "" then return pending "what it runs under leaves one" end
     local server = serve{ bytes = "" }
     local folder = run.folder()
     local bin = hostile.output("realpath " .. run.bin):gsub("\n", "")
