@@ -25,12 +25,12 @@ describe("64 calls at once on one client", function()
   end)
 
   it("keep every place on the wire in use while the server takes its time", function()
-    local server = hostile.serve{ echo = true, delay_ms = 50 }
+    local server = hostile.serve{ echo = true, delay_ms = 250 * scratch.slowness } -- time enough for 64 to be sent
     local client, functions = hostile.client(server, { in_flight = 64, timeout = 60 }), {}
-    for i = 1, 256 do functions[i] = function() assert(client:get("/" .. i)) end end
-    for _, r in ipairs(task.parallel(functions, { concurrency = 256 })) do assert.is_true(r.ok, tostring(r[1])) end
+    for i = 1, 128 do functions[i] = function() assert(client:get("/" .. i)) end end
+    for _, r in ipairs(task.parallel(functions, { concurrency = 128 })) do assert.is_true(r.ok, tostring(r[1])) end
     local requests, connections, peak = server:count()
-    assert.equal(256, requests)
+    assert.equal(128, requests)
     assert.is_true(peak <= 64 and connections <= 64)
     assert.is_true(peak >= 58, peak) -- nine in ten of them
   end)
